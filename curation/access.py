@@ -22,9 +22,9 @@ def membership(request: HttpRequest, workspace: str, roles: tuple[Role, ...]) ->
     found = Membership.objects.select_related("workspace", "user").filter(workspace__slug=workspace, user=request.user).first()
     if found is None:
         raise Http404
+    request.membership = found  # before the refusal: its page still says where the member is
     if found.role not in roles:
         raise PermissionDenied("Your role in this workspace does not allow this. Ask an owner of the workspace.")
-    request.membership = found
     return found
 
 
