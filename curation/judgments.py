@@ -1,0 +1,177 @@
+"""The only writer of judges and judgments. The ledger is append-only: a change of mind is a new row that supersedes the old one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from curation.bulk import insert_new
+from curation.models import Dataset, Judge, JudgeKind, Judgment, Pair, Run, TieKind, User, Workspace
+from models_runtime.hashing import key_of
+
+STORED_LABEL = "stored label"
+GOLD_LABEL = "gold"
+
+
+class Refused(Exception):
+    """This judgment cannot be written; the message says why."""
+
+
+@dataclass(frozen=True)
+class NewJudgment:
+    """One row for record_many(); fields as in models.Judgment."""
+
+    pair_id: int
+    judge: Judge
+    strength: int | None
+    tie_kind: str = ""
+    probability: float | None = None
+    rationale: str = ""
+    order_shown: str = ""
+    occasion: int = 0
+    seconds: float | None = None
+    raw_output: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def human_judge(workspace: Workspace, user: User) -> Judge:
+    """The one judge that stands for this person in this workspace."""
+    defaults = {"kind": JudgeKind.HUMAN, "name": user.get_username(), "version": f"user-{user.pk}"}
+    return Judge.objects.get_or_create(workspace=workspace, user=user, defaults=defaults)[0]
+
+
+def model_judge(
+    workspace: Workspace, kind: str, name: str, *, method: str = "", spec: dict[str, Any], is_gold: bool = False
+) -> Judge:
+    """A judge without a person; its version is the hash of `spec`, so that whatever changes its answers makes another judge."""
+    version = key_of(spec) if spec else ""
+    defaults = {"spec": spec, "is_gold": is_gold}
+    return Judge.objects.get_or_create(
+        workspace=workspace, kind=kind, name=name, method=method, version=version, defaults=defaults
+    )[0]
+
+
+def current(dataset: Dataset) -> QuerySet[Judgment]:
+    """Judgments in force: nobody supersedes them and they are not retracted."""
+    return in_force(Judgment.objects.filter(dataset=dataset))
+
+
+def in_force(judgments: QuerySet[Judgment]) -> QuerySet[Judgment]:
+    """Those of `judgments` that are in force; for narrower questions than current()."""
+    return judgments.filter(~Exists(Judgment.objects.filter(supersedes=OuterRef("pk"))), retracted=False)
+
+
+def record(
+    pair: Pair,
+    judge: Judge,
+    *,
+    strength: int | None,
+    tie_kind: str = "",
+    probability: float | None = None,
+    rationale: str = "",
+    order_shown: str = "",
+    occasion: int = 0,
+    seconds: float | None = None,
+    raw_output: str = "",
+    detail: dict[str, Any] | None = None,
+    guideline: str = "",
+    client_id: UUID | None = None,
+    supersedes: Judgment | None = None,
+    run: Run | None = None,
+) -> Judgment:
+    """Write one judgment. The same client_id again returns the first row, also when both arrive at once.
+
+    An answer given again after it was taken back supersedes the retraction. Raises Refused when `supersedes` is not this
+    judge's judgment in force on this pair, when the judge already answered, or when strength does not fit tie_kind.
+    """
+    check_strength(strength, tie_kind)
+    new = Judgment(
+        dataset_id=pair.dataset_id, pair=pair, judge=judge, strength=strength, tie_kind=tie_kind, probability=probability,
+        rationale=rationale, order_shown=order_shown, occasion=occasion, seconds=seconds, raw_output=raw_output,
+        detail=detail or {}, guideline=guideline, client_id=client_id, run=run,
+        supersedes=supersedes or taken_back(pair, judge, order_shown, occasion),
+    )  # fmt: skip
+    return append(new)
+
+
+def retract(judgment: Judgment, *, client_id: UUID | None = None) -> Judgment:
+    """Take an answer back: a new row that supersedes it and holds no verdict. Same errors as record()."""
+    new = Judgment(
+        dataset_id=judgment.dataset_id, pair_id=judgment.pair_id, judge_id=judgment.judge_id, strength=None, retracted=True,
+        order_shown=judgment.order_shown, occasion=judgment.occasion, client_id=client_id, supersedes=judgment,
+    )  # fmt: skip
+    return append(new)
+
+
+def record_many(judgments: Sequence[NewJudgment], *, dataset: Dataset, run: Run | None = None) -> int:
+    """Write those not there yet (by pair, judge, order and occasion), in one order for all callers. Returns how many were new."""
+    ordered = sorted(judgments, key=lambda new: (new.pair_id, new.judge.pk, new.order_shown, new.occasion))
+    rows = []
+    for new in ordered:
+        check_strength(new.strength, new.tie_kind)
+        rows.append(
+            Judgment(
+                dataset=dataset, pair_id=new.pair_id, judge=new.judge, strength=new.strength, tie_kind=new.tie_kind,
+                probability=new.probability, rationale=new.rationale, order_shown=new.order_shown, occasion=new.occasion,
+                seconds=new.seconds, raw_output=new.raw_output, detail=new.detail, run=run,
+            )
+        )  # fmt: skip
+    return insert_new(rows)
+
+
+def append(new: Judgment) -> Judgment:
+    """Insert one judgment, or return the row that this client_id already made."""
+    try:
+        with transaction.atomic():
+            first = first_sent(new)
+            if first is not None:
+                return first
+            check_supersedes(new)
+            new.save(force_insert=True)
+            return new
+    except IntegrityError:
+        first = first_sent(new)
+        if first is None:
+            raise Refused("This judge already answered this pair; name the judgment that the new one supersedes.") from None
+        return first
+
+
+def first_sent(new: Judgment) -> Judgment | None:
+    """The row made by an earlier sending of the same form, if any."""
+    if new.client_id is None:
+        return None
+    first = Judgment.objects.filter(client_id=new.client_id).first()
+    if first is not None and (first.judge_id, first.pair_id) != (new.judge_id, new.pair_id):
+        raise Refused("This client_id belongs to another answer.")
+    return first
+
+
+def check_supersedes(new: Judgment) -> None:
+    old = new.supersedes
+    if old is None:
+        return
+    if (old.judge_id, old.pair_id) != (new.judge_id, new.pair_id):
+        raise Refused("A judgment can supersede only one by the same judge on the same pair.")
+    if Judgment.objects.filter(supersedes=old).exists():
+        raise Refused("This judgment is no longer in force: a newer one supersedes it.")
+
+
+def check_strength(strength: int | None, tie_kind: str) -> None:
+    """The rule that the database holds too, as a message a person can read."""
+    if tie_kind in (TieKind.TIE, TieKind.BOTH_BAD):
+        fits = strength == 0
+    elif tie_kind in (TieKind.CANNOT_JUDGE, TieKind.UNREADABLE):
+        fits = strength is None
+    else:
+        fits = tie_kind == TieKind.NONE and strength in (-3, -2, -1, 1, 2, 3)
+    if not fits:
+        raise Refused(f"Strength {strength!r} does not fit {tie_kind or 'a preference'!r}.")
+
+
+def taken_back(pair: Pair, judge: Judge, order_shown: str, occasion: int) -> Judgment | None:
+    """The retraction at the end of this judge's chain for this order and occasion, if it ends so."""
+    chain = Judgment.objects.filter(pair=pair, judge=judge, order_shown=order_shown, occasion=occasion, retracted=True)
+    return chain.filter(~Exists(Judgment.objects.filter(supersedes=OuterRef("pk")))).first()
