@@ -1,4 +1,4 @@
-"""The only writer of judges and judgments. The ledger is append-only: a change of mind is a new row that supersedes the old one."""
+"""The only writer of judges and judgments. The ledger is append-only: a change of mind is a new row that supersedes the old."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +11,6 @@ from django.db.models import Exists, OuterRef, QuerySet
 from curation.bulk import insert_new
 from curation.models import Dataset, Judge, JudgeKind, Judgment, Pair, Run, TieKind, User, Workspace
 from models_runtime.hashing import key_of
-
-STORED_LABEL = "stored label"
-GOLD_LABEL = "gold"
 
 
 class Refused(Exception):
