@@ -1,4 +1,4 @@
-"""Shared fixtures: embedded services in a folder of their own, and the people every test knows."""
+"""Shared fixtures: the people every test knows. The servers and the environment are in environment.py."""
 
 import pytest
 

@@ -24,6 +24,20 @@ class Paths:
         return Path("/tmp") / f"concord-{os.getuid()}-{digest}"  # noqa: S108
 
     @property
+    def control(self) -> Path:
+        """The supervisor's socket: being connected to it keeps the embedded services running."""
+        return self.sockets / "control.sock"
+
+    @property
+    def valkey_socket(self) -> Path:
+        return self.sockets / "valkey.sock"
+
+    @property
+    def migrated(self) -> Path:
+        """Stamp of the migrations that the embedded database has had."""
+        return self.home / "migrated"
+
+    @property
     def postgres_data(self) -> Path:
         return self.home / "postgres"
 
@@ -57,4 +71,4 @@ class Paths:
 
     @property
     def broker_url(self) -> str:
-        return f"redis+socket://{self.sockets}/valkey.sock"
+        return f"redis+socket://{self.valkey_socket}"
