@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from config import env
@@ -49,6 +49,7 @@ def ensure(paths: Paths | None = None) -> Iterator[None]:
     finally:
         hold.release()
         watcher.join(timeout=5)
+        hold.close()
 
 
 class Hold:
@@ -87,13 +88,15 @@ class Hold:
     def release(self) -> None:
         self.closing.set()
         if self.connection is not None:
-            try:
+            with suppress(OSError):  # where the supervisor was gone already
                 self.connection.shutdown(socket.SHUT_RDWR)  # wakes the watcher
-            except OSError:
-                pass  # the supervisor was gone already
+
+    def close(self) -> None:
+        if self.connection is not None:
             self.connection.close()
 
     def _reconnect(self) -> None:
+        self.close()
         try:
             self.connect()
         except ServicesFailed as error:

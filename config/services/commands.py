@@ -9,9 +9,7 @@ from config.services.client import BASE_DIR, embedded_needs, ensure, home_paths
 from config.services.errors import ServicesFailed
 
 # No server needed, or (up, doctor) the command sees to the servers itself.
-WITHOUT_SERVICES = {
-    "", "check", "collectstatic", "compilemessages", "diffsettings", "doctor", "findstatic", "help", "makemessages", "startapp", "up", "version",
-}  # fmt: skip
+WITHOUT_SERVICES = {"", "check", "collectstatic", "diffsettings", "doctor", "findstatic", "help", "makemessages", "up", "version"}
 WITHOUT_MIGRATING = {"dbshell", "flush", "makemigrations", "migrate", "showmigrations", "sqlmigrate", "test"}
 
 

@@ -48,9 +48,7 @@ def service_owner(data: Path) -> Owner:
     holder = data.stat() if data.exists() else None
     if os.geteuid() != 0:
         if holder is not None and holder.st_uid != os.geteuid():
-            raise ServicesFailed(
-                f"{data} belongs to another user (uid {holder.st_uid}). Run as that user, or set CONCORD_HOME to a folder of yours."
-            )
+            raise ServicesFailed(f"{data} belongs to another user (uid {holder.st_uid}). Run as that user, or set CONCORD_HOME.")
         return Owner()
     if holder is not None and holder.st_uid != 0:
         return Owner(holder.st_uid, holder.st_gid)

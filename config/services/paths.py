@@ -16,7 +16,7 @@ class Paths:
 
     @property
     def sockets(self) -> Path:
-        """Folder of the embedded services' sockets: below home, or a private one in the temporary folder when that is too long."""
+        """Folder of the embedded services' sockets: below home, or a private one in /tmp when that is too long."""
         folder = self.home / "run"
         if len(os.fsencode(folder)) <= LONGEST_SOCKET_FOLDER:
             return folder

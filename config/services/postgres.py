@@ -104,7 +104,7 @@ class Postgres:
         if closed is not None:
             raise ServicesFailed(
                 f"PostgreSQL refuses to run as root, and the user it is given to (uid {self.owner.uid}) may not enter {closed}. "
-                "Set CONCORD_HOME to a folder that everyone may enter (such as /var/lib/concord), or run Concord as the owner of the folder."
+                "Set CONCORD_HOME to a folder that everyone may enter (such as /var/lib/concord), or run as the folder's owner."
             )
 
     def _reachable_installation(self) -> Path:
@@ -125,7 +125,7 @@ class Postgres:
         stored, ours = int((self.data / "PG_VERSION").read_text()), major_version(self.bin)
         if stored != ours:
             raise ServicesFailed(
-                f"{self.data} was made by PostgreSQL {stored}, but {self.bin} is {ours}. docs/operations.md says how to move the data."
+                f"{self.data} was made by PostgreSQL {stored}, but {self.bin} is {ours}. docs/operations.md says how to move it."
             )
 
     def _initialise(self) -> None:

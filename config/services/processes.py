@@ -35,7 +35,7 @@ def start(
     user: int | None = None,
     group: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """The child, in a session of its own (a Ctrl-C is not for it), writing to `log` and holding `lock` as long as any part of it lives."""
+    """The child, in a session of its own (a Ctrl-C is not for it), holding `lock` as long as any part of it lives."""
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603
             [str(part) for part in command],
@@ -48,7 +48,7 @@ def start(
             group=group,
             extra_groups=None if user is None else [],
             start_new_session=True,
-            preexec_fn=dies_with_parent(stop_signal),  # noqa: PLW1509
+            preexec_fn=dies_with_parent(stop_signal),
         )
 
 

@@ -274,6 +274,7 @@ def main() -> None:
             detach(paths.logs / "supervisor.log")
         lock = lock_home(paths)
         if lock is not None:
+            write_pid(lock, os.getpid())
             Supervisor(paths).run()
     except (ServicesFailed, OSError) as error:
         raise SystemExit(str(error)) from error
