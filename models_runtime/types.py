@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from models_runtime.hashing import key_of
@@ -28,14 +29,17 @@ class GenerationParams:
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    logprobs: bool = False  # also give the log-probability of every generated token
 
 
 @dataclass(frozen=True)
 class Completion:
     text: str
-    finish_reason: str = "stop"
+    finish_reason: str = "stop"  # "length": cut off at max_tokens
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    seconds: float = 0.0  # a batch's time is shared out evenly
+    logprobs: tuple[float, ...] | None = None  # natural log, one per generated token
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class LogLikelihood:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model in one exact version: back-end name, where the weights are, their revision, and parameters that change results."""
+    """One model in one exact version: back-end name, where the weights are, their revision, parameters that change results."""
 
     backend: str
     checkpoint: str = ""
@@ -62,6 +66,21 @@ class ModelSpec:
     @property
     def key(self) -> str:
         return key_of(asdict(self))
+
+
+@dataclass(frozen=True)
+class Host:
+    """What this machine and its operator grant a model. Nothing in it may change a result, so none of it is part of a key."""
+
+    base_url: str = ""  # of an OpenAI-compatible server, with its version: http://localhost:8000/v1
+    api_key: str = field(default="", repr=False)
+    hf_token: str = field(default="", repr=False)
+    model_dirs: tuple[Path, ...] | None = None  # folders below which local checkpoints may lie; None: anywhere
+    remote_code: frozenset[str] = frozenset()  # hub ids or folders whose own Python code may run
+    batch_tokens: int = 16_384  # padded tokens of one forward pass
+    concurrency: int = 8  # HTTP requests under way at once
+    timeout: float = 120.0  # seconds for one HTTP answer
+    attempts: int = 5  # HTTP tries of one item
 
 
 class BackendError(Exception):
