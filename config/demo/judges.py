@@ -7,6 +7,7 @@ set the demo asks that server instead.
 """
 
 import json
+import os
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+
+import httpx
 
 from config.demo.generator import DemoPair
 
@@ -67,7 +70,7 @@ def answer(pairs: Sequence[DemoPair], model: str, content: str) -> str:
     pair, right_first = found
     first = verdict(JUDGES[model], model, pair, right_first=right_first)
     better, letter = ("first", "A") if first else ("second", "B")
-    return f"Both responses address the question. Checking the result step by step, the {better} response holds up better.\n\n[[{letter}]]"
+    return f"Both responses address the question. Checked step by step, the {better} one holds up better.\n\n[[{letter}]]"
 
 
 @contextmanager
@@ -106,3 +109,19 @@ def serve(pairs: Sequence[DemoPair]) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def environment(url: str) -> Iterator[None]:
+    """Child processes started inside find their judges here."""
+    os.environ["CONCORD_JUDGE_URL"] = url
+    try:
+        yield
+    finally:
+        del os.environ["CONCORD_JUDGE_URL"]
+
+
+def models_of(url: str) -> tuple[str, ...]:
+    """Names of the first two models that an OpenAI-compatible server offers."""
+    listed = httpx.get(f"{url.rstrip('/')}/models", timeout=10).raise_for_status().json()
+    return tuple(str(model["id"]) for model in listed["data"][:2])

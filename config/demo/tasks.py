@@ -12,9 +12,37 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 WORDS = (
-    "harbour lantern copper meadow violet thunder saffron pebble orchard willow glacier ember canyon marble falcon"
-    " cinder juniper velvet compass anchor thistle quarry beacon raven sparrow tundra walnut zephyr maple cobalt"
-).split()
+    "harbour",
+    "lantern",
+    "copper",
+    "meadow",
+    "violet",
+    "thunder",
+    "saffron",
+    "pebble",
+    "orchard",
+    "willow",
+    "glacier",
+    "ember",
+    "canyon",
+    "marble",
+    "falcon",
+    "cinder",
+    "juniper",
+    "velvet",
+    "compass",
+    "anchor",
+    "thistle",
+    "quarry",
+    "beacon",
+    "raven",
+    "sparrow",
+    "tundra",
+    "walnut",
+    "zephyr",
+    "maple",
+    "cobalt",
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +73,12 @@ def arithmetic(rng: random.Random) -> Task:
         str(right),
         str(wrong),
         (f"{x} × {tens} = {x * tens}", f"{x} × {units} = {x * units}", f"together {x * y}", f"{x * y} + {z} = {right}"),
-        (f"{x} × {tens} = {x * tens + slip}", f"{x} × {units} = {x * units}", f"together {x * y + slip}", f"{x * y + slip} + {z} = {wrong}"),
+        (
+            f"{x} × {tens} = {x * tens + slip}",
+            f"{x} × {units} = {x * units}",
+            f"together {x * y + slip}",
+            f"{x * y + slip} + {z} = {wrong}",
+        ),
     )
 
 
@@ -134,14 +167,14 @@ PROGRAMS: tuple[tuple[str, str, str, tuple[tuple[object, ...], ...]], ...] = (
     ),
     (
         "returns the largest number of a list, or None when it is empty",
-        "def f(numbers):\n    best = None\n    for n in numbers:\n        if best is None or n > best:\n            best = n\n    return best",
-        "def f(numbers):\n    best = 0\n    for n in numbers:\n        if n > best:\n            best = n\n    return best",
+        "def f(numbers):\n    return max(numbers) if numbers else None",
+        "def f(numbers):\n    return max([0, *numbers])",
         (([-3, -1],), ([],)),
     ),
     (
         "tells whether a text reads the same backwards, ignoring spaces",
         'def f(text):\n    text = text.replace(" ", "")\n    return text == text[::-1]',
-        'def f(text):\n    text = text.strip()\n    return text == text[::-1]',
+        "def f(text):\n    text = text.strip()\n    return text == text[::-1]",
         (("never odd or even",),),
     ),
     (
