@@ -1,12 +1,13 @@
 """The only writer of judges and judgments. The ledger is append-only: a change of mind is a new row that supersedes the old."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from curation.bulk import insert_new
 from curation.models import Dataset, Judge, JudgeKind, Judgment, Pair, Run, TieKind, User, Workspace
@@ -172,3 +173,71 @@ def taken_back(pair: Pair, judge: Judge, order_shown: str, occasion: int) -> Jud
     """The retraction at the end of this judge's chain for this order and occasion, if it ends so."""
     chain = Judgment.objects.filter(pair=pair, judge=judge, order_shown=order_shown, occasion=occasion, retracted=True)
     return chain.filter(~Exists(Judgment.objects.filter(supersedes=OuterRef("pk")))).first()
+
+
+# Imported judgments: many at once, by COPY. The caller (curation/importers/load.py) holds the transaction and the dataset's lock.
+
+GOLD_JUDGE = "gold"
+JudgeKey = tuple[str, str, str]  # kind, name, method
+HeldKey = tuple[int, int, str, int]  # pair, judge, order shown, occasion
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedRow:
+    """One judgment of a file; fields as in models.Judgment, `detail` as JSON text."""
+
+    pair_id: int
+    judge_id: int
+    strength: int | None
+    tie_kind: str
+    rationale: str
+    order_shown: str
+    occasion: int
+    raw_output: str
+    detail: str
+
+
+def imported_judges(workspace: Workspace, keys: Collection[JudgeKey]) -> dict[JudgeKey, int]:
+    """Ids of the judges that files name, made where they are missing. They have no version: a file does not state one."""
+    judges = Judge.objects.filter(workspace=workspace, version="", name__in={name for _, name, _ in keys})
+    found = {(judge.kind, judge.name, judge.method): judge.pk for judge in judges}
+    missing = sorted(set(keys) - found.keys())
+    if not missing:
+        return found
+    new = [
+        Judge(
+            workspace=workspace, kind=kind, name=name, method=method, is_gold=(kind, name) == (JudgeKind.IMPORTED, GOLD_JUDGE)
+        )
+        for kind, name, method in missing
+    ]  # fmt: skip
+    Judge.objects.bulk_create(new, ignore_conflicts=True)
+    return {(judge.kind, judge.name, judge.method): judge.pk for judge in judges.all()}
+
+
+def held(cursor: Any, pair_ids: Collection[int], judge_ids: Collection[int]) -> dict[HeldKey, tuple[int | None, str, str]]:
+    """What these judges first said of these pairs: (strength, id in the source, MD5 of the raw answer where there is no id)."""
+    if not pair_ids or not judge_ids:
+        return {}
+    cursor.execute(
+        "SELECT pair_id, judge_id, order_shown, occasion, strength, coalesce(detail->>'id', ''),"
+        " CASE WHEN detail ? 'id' THEN '' ELSE md5(raw_output) END FROM curation_judgment"
+        " WHERE pair_id = ANY(%s) AND judge_id = ANY(%s) AND supersedes_id IS NULL",
+        [list(pair_ids), list(judge_ids)],
+    )
+    return {row[:4]: row[4:] for row in cursor.fetchall()}
+
+
+def copy_imported(cursor: Any, dataset: Dataset, import_id: int, rows: Sequence[ImportedRow]) -> int:
+    """COPY of judgments that held() does not know. Returns how many. A row that is there after all fails the whole batch."""
+    now = timezone.now()
+    columns = (
+        "dataset_id, pair_id, judge_id, strength, tie_kind, rationale, order_shown, occasion, raw_output, detail, imported_id,"
+        " guideline, retracted, created_at"
+    )
+    with cursor.copy(f"COPY curation_judgment ({columns}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row((
+                dataset.pk, row.pair_id, row.judge_id, row.strength, row.tie_kind, row.rationale, row.order_shown, row.occasion,
+                row.raw_output, row.detail, import_id, "", False, now,
+            ))  # fmt: skip
+    return len(rows)
