@@ -1,7 +1,10 @@
 """What every template may use."""
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
+from config.waiting import Waiting, waiting_for
+from curation.access import CURATORS
 from curation.models import Role
 
 
@@ -15,4 +18,15 @@ def site(request: HttpRequest) -> dict[str, object]:
         "can_read": role in (Role.OWNER, Role.CURATOR, Role.VIEWER),
         "can_annotate": role in (Role.OWNER, Role.CURATOR, Role.ANNOTATOR),
         "nonce": getattr(request, "csp_nonce", ""),
+        "watch_work": role in CURATORS,
+        "waiting_work": SimpleLazyObject(lambda: work_that_waits(request)),
     }
+
+
+def work_that_waits(request: HttpRequest) -> list[Waiting]:
+    """For the banner. Annotators' pages, where every query counts, ask nothing."""
+    membership = getattr(request, "membership", None)
+    user = getattr(request, "user", None)
+    if user is None or (membership and membership.role not in CURATORS):
+        return []
+    return waiting_for(user)
