@@ -144,6 +144,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = CONCORD_HOME / "staticfiles"
+STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
 WHITENOISE_USE_FINDERS = True
 FILE_UPLOAD_TEMP_DIR = str(PATHS.tmp)
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
