@@ -5,11 +5,9 @@ claim, so a process killed at any moment loses and doubles nothing.
 """
 
 import datetime
-import hashlib
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from curation.importers.faults import Fault, storable
+from curation.importers.files import beginning, drop_upload, file_hash
 from curation.importers.load import LOCK_CLASS, Line, Outcome, load
 from curation.importers.reading import Read, read
-from curation.importers.shapes import DETECT_ROWS, SHAPES, Parsed, detect, parse
+from curation.importers.shapes import SHAPES, Parsed, detect, parse
 from curation.models import Dataset, Import, ImportIssue, User
 
 BATCH_ROWS = 2_000
@@ -32,13 +31,8 @@ BATCH_BYTES = 32 * 1024 * 1024  # of lines, unpacked
 LEASE_SECONDS = 20
 RENEW_SECONDS = 5
 MAX_ISSUES = 100_000
-MAX_LINES_TO_DETECT = 1_000
 OPEN = (Import.State.WAITING, Import.State.RUNNING)
 TABLES = "curation_prompt, curation_response, curation_pair, curation_judge, curation_judgment"
-
-
-class Busy(Exception):
-    """Another process holds this import; its lease has not run out."""
 
 
 class Lost(Exception):
@@ -82,48 +76,16 @@ def start_import(dataset: Dataset, path: Path, *, file_name: str, shape: str = "
         return found
 
 
-def file_hash(path: Path) -> tuple[str, int]:
-    """(SHA-256, size in bytes)."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return digest, file.tell()
-
-
-def stored_upload(chunks: Iterable[bytes]) -> Path:
-    """The bytes in a file of their own below the uploads folder, whose name says nothing of the user's. Raises OSError."""
-    folder = settings.PATHS.uploads
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / uuid.uuid4().hex
-    try:
-        with path.open("xb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return path
-
-
-def drop_upload(path: str) -> None:
-    """Deletes a stored upload; a file of the user's own is left alone."""
-    if Path(path).parent == settings.PATHS.uploads.resolve():
-        with suppress(OSError):
-            Path(path).unlink()
-
-
 # Running
 
 
 def resume(import_id: int, *, seconds: float | None = None, watch: Callable[[Import], None] | None = None) -> bool:
-    """Work on the import until it ends or `seconds` are over. Returns whether there is more to do.
+    """Work on the import until it ends or `seconds` are over. Returns whether there is more to do for the caller.
 
-    `watch` is called after each batch. Raises Busy while another process holds it. Any number of processes may call this;
-    one works.
+    `watch` is called after each batch. Any number of processes may call this; one works, the others get False at once.
     """
     claimed = claim(import_id)
     if claimed is None:
-        if Import.objects.filter(pk=import_id, state__in=OPEN).exists():
-            raise Busy("Another process is working on this import.")
         return False
     until = time.monotonic() + seconds if seconds is not None else None
     try:
@@ -182,24 +144,6 @@ def settle_shape(claimed: Import) -> bool:
     claimed.shape = shape
     mine(claimed).update(shape=shape)
     return True
-
-
-def shape_of_file(path: Path) -> str | None:
-    """One of SHAPES, told from the first rows; None where they have none."""
-    return detect(beginning(path)[0])
-
-
-def beginning(path: Path) -> tuple[list[dict[str, Any]], list[Fault]]:
-    """The first rows of a file, and the faults among them."""
-    rows, faults = [], []
-    for found in read(path):
-        if found.row is not None:
-            rows.append(found.row)
-        if found.fault is not None:
-            faults.append(found.fault)
-        if len(rows) == DETECT_ROWS or found.line >= MAX_LINES_TO_DETECT:
-            break
-    return rows, faults
 
 
 def unknown_shape(rows: list[dict[str, Any]], faults: list[Fault]) -> Fault:
@@ -329,6 +273,10 @@ def cancel(imported: Import) -> bool:
     if stopped:
         drop_upload(imported.path)
     return bool(stopped)
+
+
+def is_open(import_id: int) -> bool:
+    return Import.objects.filter(pk=import_id, state__in=OPEN).exists()
 
 
 def progress(imported: Import) -> Progress:

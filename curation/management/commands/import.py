@@ -14,8 +14,8 @@ from django.db.models import Count, Min
 from curation import importers, people
 from curation.importers.shapes import SHAPES
 from curation.models import Dataset, Import, Judgment
+from curation.waking import wake_import
 
-ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
 SHOWN_CODES = 12
 
 
@@ -36,44 +36,33 @@ class Command(BaseCommand):
         parser.add_argument("--job", action="store_true", help="leave the work to a worker")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        files = self.in_order(options["files"], options["format"])
+        files = self.in_order(options["files"])
         dataset = dataset_for(options)
         start = self.enqueue if options["job"] else self.run_here
         good = [start(dataset, path, options["format"]) for path in files]
         if not all(good):
             sys.exit(1)
 
-    def in_order(self, paths: list[Path], shape: str) -> list[Path]:
-        """The files, those with verdicts last: their pairs must be there first. Of a folder the files that hold a known shape."""
+    def in_order(self, sources: list[Path]) -> list[Path]:
         found: list[Path] = []
-        for path in paths:
-            if not path.exists():
-                raise CommandError(f"There is no file {path}.")
-            if not path.is_dir():
-                found.append(path)
-                continue
-            inside = [one for one in sorted(path.rglob("*")) if one.is_file() and one.name.endswith(ENDINGS)]
-            known = [one for one in inside if shape != "auto" or importers.shape_of_file(one)]
-            for one in sorted(set(inside) - set(known)):
-                self.stdout.write(f"{printable(one.name)}: left out, its rows have no known shape")
-            found.extend(known)
+        for source in sources:
+            if not source.exists():
+                raise CommandError(f"There is no file {source}.")
+            inside = importers.files_in(source)
+            if not inside:
+                self.stdout.write(f"{printable(source.name)}: no file in it holds rows of a known shape")
+            found.extend(inside)
         if not found:
             raise CommandError("There is nothing to import here.")
-        return (
-            found
-            if shape != "auto" or len(found) == 1
-            else sorted(found, key=lambda one: importers.shape_of_file(one) == "verdicts")
-        )
+        return importers.in_order(found)
 
     def enqueue(self, dataset: Dataset, path: Path, shape: str) -> bool:
-        from curation.tasks import import_file
-
         with path.open("rb") as file:
             stored = importers.stored_upload(iter(lambda: file.read(1024 * 1024), b""))
         started = importers.start_import(dataset, stored, file_name=path.name, shape=shape)
         if Path(started.path) != stored.resolve():
             stored.unlink()
-        import_file.delay(started.pk)
+        wake_import(started)
         self.stdout.write(f"{printable(path.name)}: import {started.pk} is waiting for a worker")
         return True
 
@@ -101,16 +90,13 @@ class Command(BaseCommand):
 
     def follow(self, started: Import, line: "ProgressLine") -> None:
         """Work until the import has ended, or wait for the process that holds it."""
-        told = False
-        while True:
-            try:
-                importers.resume(started.pk, watch=line.show)
-                return
-            except importers.Busy:
-                if not told:
-                    self.stdout.write("Another process holds this import; waiting for it to end or to let go.")
-                told = True
-                time.sleep(0.5)
+        while importers.resume(started.pk, watch=line.show):
+            pass
+        if importers.is_open(started.pk):
+            self.stdout.write("Another process holds this import; waiting for it to end or to let go.")
+        while importers.is_open(started.pk):
+            time.sleep(0.5)
+            importers.resume(started.pk, watch=line.show)
 
     def report(self, done: Import, seconds: float) -> None:
         rows = done.rows_new + done.rows_known + done.rows_bad
