@@ -25,3 +25,37 @@ def add_member(workspace: Workspace, username: str, role: Role, *, password: str
         user.save(update_fields=["password"])
     Membership.objects.update_or_create(workspace=workspace, user=user, defaults={"role": role})
     return user
+
+
+class LastOwner(Exception):
+    """A workspace keeps at least one owner, or nobody could let anyone in again."""
+
+
+def _keep_an_owner(membership: Membership) -> None:
+    """Raises LastOwner when this is the only one. Locks the workspace, so that two owners cannot step down at once."""
+    Workspace.objects.select_for_update().get(pk=membership.workspace_id)
+    others = Membership.objects.filter(workspace=membership.workspace_id, role=Role.OWNER).exclude(pk=membership.pk)
+    if membership.role == Role.OWNER and not others.exists():
+        raise LastOwner("A workspace needs an owner: make someone else owner first.")
+
+
+@transaction.atomic
+def change_role(membership: Membership, role: Role) -> None:
+    """Raises LastOwner instead of leaving the workspace without an owner."""
+    if role != Role.OWNER:
+        _keep_an_owner(membership)
+    Membership.objects.filter(pk=membership.pk).update(role=role)
+
+
+@transaction.atomic
+def remove_member(membership: Membership) -> None:
+    """End a membership; the person's account and judgments stay. Raises LastOwner."""
+    _keep_an_owner(membership)
+    Membership.objects.filter(pk=membership.pk).delete()
+
+
+def change_settings(dataset: Dataset, **fields: object) -> None:
+    """Set the dataset's name, description, source, licence or overlap."""
+    for name, value in fields.items():
+        setattr(dataset, name, value)
+    dataset.save(update_fields=list(fields))
