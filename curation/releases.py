@@ -194,7 +194,7 @@ class Verification:
     """problems: at most 20, each naming a row; empty when the release is what it was."""
 
     rows_checked: int
-    files_checked: int
+    folders_checked: int
     problems: list[str]
 
     @property

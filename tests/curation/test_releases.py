@@ -133,13 +133,22 @@ def test_a_release_does_not_change_when_the_dataset_does(dataset, decided):
     make_decision(make_pair(dataset, 13), strength=1, pool="gold")
     dataset.name = "Renamed"
     dataset.save()
-    again = releases.export(
-        release, profile="trl_explicit", provenance=True, folder=release_files.kept_folder(release, release_files.Layout())
-    )
+    elsewhere = release_files.kept_folder(release, release_files.Layout())
+    again = releases.export(release, profile="trl_explicit", provenance=True, folder=elsewhere)
     kept = releases.export(release, profile="trl_explicit", provenance=True)
     assert {row["id"]: row for row in read_file(again / "train.parquet")} == before
     for name in ("train.parquet", "README.md", "manifest.json", "LICENSE.md"):
         assert (again / name).read_bytes() == (kept / name).read_bytes()
+
+
+def test_a_cut_release_loads_from_its_folder(dataset, decided, tmp_path):
+    from datasets import load_dataset
+
+    release = releases.cut(dataset, tie_policy="both_orders")
+    data = load_dataset(str(releases.export(release)), cache_dir=str(tmp_path / "cache"))["train"]
+    assert data.column_names == ["chosen", "rejected", "margin"]
+    assert data["margin"] == [3.0, 1.5, 2.0, 0.0, 0.0]
+    assert data[0]["chosen"] == decided[0].prompt.messages + decided[0].response_a.messages
 
 
 def test_no_prompt_is_in_two_splits_and_none_moves_later(dataset):
@@ -168,9 +177,10 @@ def test_nothing_to_release_says_what_stands_in_the_way(dataset):
     assert not Release.objects.exists()
 
 
-@pytest.mark.parametrize(
-    "bad", [{"pools": ("discarded",)}, {"pools": ()}, {"tie_policy": "guess"}, {"min_margin": 4}, {"test_share": 0.9}]
-)
+BAD_SETTINGS = [{"pools": ("discarded",)}, {"pools": ()}, {"tie_policy": "guess"}, {"min_margin": 4}, {"test_share": 0.9}]
+
+
+@pytest.mark.parametrize("bad", BAD_SETTINGS)
 def test_settings_that_make_no_sense_are_refused(dataset, bad):
     with pytest.raises(releases.ReleaseError):
         releases.cut(dataset, **bad)
@@ -190,7 +200,7 @@ def test_verify_names_the_row_of_an_exported_file_that_was_changed(dataset, deci
     release = releases.cut(dataset)
     releases.export(release, format="parquet")
     path = releases.export(release, format="jsonl", provenance=True) / "train.jsonl"
-    assert releases.verify(release).files_checked == 2
+    assert releases.verify(release).folders_checked == 2
     lines = path.read_text().splitlines(keepends=True)
     row = json.loads(lines[1])
     path.write_text(lines[0] + json.dumps({**row, "margin": 9.0}) + "\n" + lines[2])
