@@ -27,7 +27,6 @@ class Reading:
 UNREADABLE = Reading()
 Parser = Callable[[str | None], Reading]
 
-_THINKING = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 _THREE_WAY = re.compile(r"\[\[([ABC])\]\]")
 _FIVE_WAY = re.compile(r"\[\[(A>>B|A>B|A=B|B>A|B>>A)\]\]")
 _STRENGTHS = {"A>>B": -3, "A>B": -1, "A=B": 0, "B>A": 1, "B>>A": 3}
@@ -54,8 +53,8 @@ _LOOK_BACK = 400  # characters of a sentence before a claim that are looked at
 
 def _said(text: str | None) -> str:
     """The answer without a leading block of hidden reasoning; "" when that block never ends."""
-    text = _THINKING.sub("", text or "", count=1) if (text or "").lstrip().startswith("<think>") else text or ""
-    return "" if text.lstrip().startswith("<think>") else text
+    text = (text or "").lstrip()
+    return text.partition("</think>")[2] if text.startswith("<think>") else text
 
 
 def bracket(text: str | None) -> Reading:
