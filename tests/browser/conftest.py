@@ -1,4 +1,4 @@
-"""A real Chromium against the live server. Any error in the browser's console fails the test: a blocked script or style is one."""
+"""A real Chromium against the live server. An error in its console fails the test: a blocked script or style is one."""
 
 import os
 import shutil
