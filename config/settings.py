@@ -136,7 +136,7 @@ CELERY_TASK_DEFAULT_QUEUE = "cpu"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # kombu sweeps for lost messages every 100 s by default; a killed worker's turn should come back at once.
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"visibility_timeout": 300, "unacked_restore_interval": 2, "unacked_restore_throttle": 1}
+    {"visibility_timeout": 300, "unacked_restore_interval": 2, "unacked_restore_throttle": 1, "socket_connect_timeout": 3}
     if CELERY_BROKER_URL.startswith(("redis", "rediss", "valkey"))
     else {}
 )
@@ -160,6 +160,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
 
+# A chunk that its worker has not renewed for so long goes to another one. Renewed every third of it.
+LEASE_SECONDS = env.integer("CONCORD_LEASE_SECONDS", 30, least=1)
 # Where judges may be called: an OpenAI-compatible server, its key, and the models it serves.
 JUDGE_URL = env.text("CONCORD_JUDGE_URL")
 JUDGE_API_KEY = env.secret("CONCORD_JUDGE_API_KEY")

@@ -121,7 +121,7 @@ def against_stored(stored: int | None, wanted: float) -> tuple[Action, float]:
 
 
 def undo(pair: Pair, *, user: User, note: str = "") -> Decision:
-    """Restore what stood before the latest decision that still stands. Undoing twice goes back two. Raises Refused: nothing to undo."""
+    """Restore what stood before the latest decision in force; undoing twice goes back two. Raises Refused: nothing to undo."""
     with transaction.atomic():
         locked = Pair.objects.select_for_update().get(pk=pair.pk)
         history = undoable(locked)

@@ -73,9 +73,9 @@ class TrainHead:
     stored_weight: float = 0.2
     least_gold: int = 20
     folds: int = 5
-    l2: float = 1e-2
+    l2: float = 1.0
     seed: int = 0
-    most_pairs: int = 50_000
+    most_pairs: int = 20_000
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class Run(models.Model):
 class ChunkState(models.TextChoices):
     PENDING = "pending"  # waits for a worker
     LEASED = "leased"  # a worker holds it until lease_until
+    WAITING = "waiting"  # a worker did its part; people have not answered yet
     DONE = "done"
     FAILED = "failed"  # gave up after three attempts; error says why
 

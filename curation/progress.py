@@ -1,0 +1,114 @@
+"""How far a run is, for pages and commands: derived from its chunks in one grouped query, never stored."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, Least
+from django.utils import timezone
+
+from curation.models import Chunk, ChunkState, Judgment, ReviewItem, Run
+
+IMPATIENCE = timedelta(seconds=10)  # after that a run which nobody took says so
+
+
+@dataclass(frozen=True)
+class Progress:
+    """state: waiting, running, reviewing, done, failed (some chunks gave up) or cancelled. While reviewing, and afterwards, the
+    counts are human answers wanted and given; otherwise pairs. n_missing: pairs computed without a value.
+    """
+
+    state: str
+    n_pairs: int
+    n_done: int
+    n_failed: int
+    n_missing: int
+    seconds_left: float | None
+    waiting_for_worker: bool
+
+    @property
+    def share(self) -> float:
+        """Done or failed, of all; 1 where there is nothing to do."""
+        return (self.n_done + self.n_failed) / self.n_pairs if self.n_pairs else 1.0
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in ("waiting", "running", "reviewing")
+
+
+def progress(run: Run) -> Progress:
+    """Where this run stands now."""
+    now = timezone.now()
+    counted = tally(run, now)
+    state = state_of(run, counted)
+    n_pairs, n_done = counted["pairs"], counted["done"]
+    if run.step == "review" and counted["reviewing"] + counted["chunks_done"]:
+        n_pairs, n_done = answers(run)
+    asked = max(run.created_at, counted["last_finished"] or run.created_at)
+    idle = state in ("waiting", "running") and counted["claimable"] > 0 and not counted["leased"]
+    return Progress(
+        state=state, n_pairs=n_pairs, n_done=n_done, n_failed=counted["failed"], n_missing=counted["missing"],
+        seconds_left=seconds_left(counted, now) if state == "running" else None,
+        waiting_for_worker=idle and now - asked > IMPATIENCE,
+    )  # fmt: skip
+
+
+def tally(run: Run, now: datetime) -> dict[str, Any]:
+    """Chunks and pairs by state, and the times that tell the speed."""
+    done, held = Q(state=ChunkState.DONE), Q(state=ChunkState.LEASED, lease_until__gte=now)
+    free = Q(state=ChunkState.PENDING) & (Q(lease_until=None) | Q(lease_until__lt=now)) | Q(
+        state=ChunkState.LEASED, lease_until__lt=now
+    )
+    return Chunk.objects.filter(run=run).aggregate(
+        chunks=Count("id"),
+        pairs=Coalesce(Sum("n_pairs"), 0),
+        done=Coalesce(Sum("n_pairs", filter=done), 0),
+        failed=Coalesce(Sum("n_pairs", filter=Q(state=ChunkState.FAILED)), 0),
+        missing=Coalesce(Sum("n_missing"), 0),
+        chunks_done=Count("id", filter=done),
+        chunks_failed=Count("id", filter=Q(state=ChunkState.FAILED)),
+        reviewing=Count("id", filter=Q(state=ChunkState.WAITING)),
+        leased=Count("id", filter=held),
+        claimable=Count("id", filter=free),
+        attempted=Count("id", filter=Q(attempts__gt=0)),
+        first_started=Min("started_at", filter=done),
+        last_finished=Max("finished_at", filter=done),
+    )
+
+
+def state_of(run: Run, counted: dict[str, Any]) -> str:
+    if run.cancelled_at:
+        return "cancelled"
+    if run.finished_at:
+        return "failed" if counted["chunks_failed"] else "done"
+    if counted["reviewing"]:
+        return "reviewing"
+    return "running" if counted["attempted"] or counted["chunks_done"] else "waiting"
+
+
+def seconds_left(counted: dict[str, Any], now: datetime) -> float | None:
+    """From the speed so far; None before the first chunk is done."""
+    if not counted["done"]:
+        return None
+    spent = (counted["last_finished"] - counted["first_started"]).total_seconds()
+    left = counted["pairs"] - counted["done"] - counted["failed"]
+    return max(0.0, left * spent / counted["done"])
+
+
+def answers(run: Run) -> tuple[int, int]:
+    """(wanted, given) human answers of the run's batch."""
+    items = ReviewItem.objects.filter(batch__run=run).annotate(given=Coalesce(Subquery(answers_given()), 0))
+    found = items.aggregate(
+        wanted=Coalesce(Sum("batch__overlap"), 0), given=Coalesce(Sum(Least(F("given"), F("batch__overlap"))), 0)
+    )
+    return found["wanted"], found["given"]
+
+
+def answers_given() -> QuerySet[Judgment]:
+    """For a ReviewItem: how many people of this app have an answer in force on its pair, given since its batch was opened."""
+    since = Judgment.objects.filter(
+        pair=OuterRef("pair"), created_at__gte=OuterRef("batch__created_at"), judge__user__isnull=False, retracted=False
+    )
+    in_force = since.filter(~Exists(Judgment.objects.filter(supersedes=OuterRef("pk"))))
+    return in_force.order_by().values("pair").annotate(n=Count("judge", distinct=True)).values("n")
