@@ -46,7 +46,9 @@ def load(auto_class: Any, spec: ModelSpec, host: Host, **options: Any) -> tuple[
     A checkpoint that lacks some of the model's weights is refused: transformers would fill them with random numbers.
     """
     from transformers import AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # a worker's log is no terminal
     name, target = source(spec, host), device()
     common: dict[str, Any] = {
         "revision": spec.revision or None,
