@@ -19,8 +19,6 @@ N_CLASSES = 3
 MIRROR = np.array([B, TIE, A], dtype=np.int8)
 MAX_FIT_PAIRS = 50_000  # judges' errors are learned from so many pairs at most; all pairs are then judged by them
 SMOOTHING = 0.1  # votes of each kind added to every judge's counts, so that one vote proves nothing for certain
-ITERATIONS = 300
-TOLERANCE = 1e-7
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +58,8 @@ def merge(pair: NDArray, judge: NDArray, verdict: NDArray, *, n_pairs: int, n_ju
 def tally(votes: Votes) -> Floats:
     """Votes per pair and verdict, (n_pairs, 3)."""
     cell = votes.pair.astype(np.int64) * N_CLASSES + votes.verdict
-    return np.bincount(cell, weights=votes.weight, minlength=votes.n_pairs * N_CLASSES).reshape(votes.n_pairs, N_CLASSES)
+    counts = np.bincount(cell, weights=votes.weight, minlength=votes.n_pairs * N_CLASSES)
+    return counts.astype(np.float64).reshape(votes.n_pairs, N_CLASSES)
 
 
 def majority(votes: Votes) -> Floats:
@@ -127,7 +126,7 @@ def _learn(votes: Votes, known: Mapping[int, int], *, n_judges: int) -> tuple[Fl
 
     crowd-kit takes whole votes, so a divided one enters as one vote for each verdict. Classes that nobody named get share 0.
     """
-    truth = fit(votes.pair, votes.judge, votes.verdict, known)
+    truth = fit(votes.pair, votes.judge, votes.verdict, known, mirrored=True)
     classes = np.zeros((votes.n_pairs, N_CLASSES))
     classes[np.ix_(truth.tasks, truth.labels)] = truth.probabilities
     return truth.probabilities_mean(N_CLASSES), error_rates(votes, classes, n_judges=n_judges)
@@ -147,16 +146,21 @@ class Truth:
         return mean
 
 
-def fit(task: NDArray, worker: NDArray, label: NDArray, known: Mapping[int, int] | None = None) -> Truth:
-    """Dawid-Skene as crowd-kit computes it, for any number of classes. A known truth that no worker ever named is left out."""
+def fit(
+    task: NDArray, worker: NDArray, label: NDArray, known: Mapping[int, int] | None = None, *, mirrored: bool = False
+) -> Truth:
+    """Dawid-Skene as crowd-kit computes it, for any number of classes. A known truth that no worker ever named is left out.
+
+    mirrored: the second half of the votes is the first with pairs and labels mirrored, in the same order.
+    """
     import pandas as pd
-    from crowdkit.aggregation import DawidSkene  # takes seconds to import, and the web process never needs it
+
+    from curation.dawid_skene import truth_of  # takes seconds to import, and the web process never needs it
 
     named = {int(name) for name in np.unique(label)}
     fixed = {pair: verdict for pair, verdict in (known or {}).items() if verdict in named}
     data = pd.DataFrame({"task": task, "worker": worker, "label": label.astype(np.int64)})
-    model = DawidSkene(n_iter=ITERATIONS, tol=TOLERANCE)
-    found = model.fit_predict_proba(data, pd.Series(fixed) if fixed else None).sort_index(axis=1)
+    found = truth_of(data, pd.Series(fixed) if fixed else None, mirrored=mirrored)
     return Truth(found.index.to_numpy(np.int64), found.columns.to_numpy(np.int64), found.to_numpy(np.float64))
 
 

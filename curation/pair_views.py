@@ -1,7 +1,7 @@
-"""Pairs as the signals and filters see them, read for one range of ids with a number of queries that does not grow with it."""
+"""Pairs as the signals and filters see them, many at once with a number of queries that does not grow with them."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import connection
@@ -9,40 +9,46 @@ from django.db.models import F
 
 from curation import judgments
 from curation.models import Consensus, Dataset, JudgeKind, Pair, Reward
+from curation.quality import Need
+from curation.rendering import text_of
 from curation.types import STORED_LABEL, ConsensusView, PairView, RewardPair, Twins, Vote, verdict_of
 
-# The pairs of a range, each with all pairs of the dataset that have the same content. A stored label's winner is a response
+EVERYTHING: frozenset[Need] = frozenset({"text", "votes", "rewards", "consensus", "twins"})
+
+# The contents asked for, each with all pairs of the dataset that have the same content. A stored label's winner is a response
 # row, and those are stored once per prompt, so that it means the same text in a pair and in its mirrored twin.
 TWINS = """
-    SELECT twin.content_key, min(twin.id), count(DISTINCT twin.id),
-           array_agg(DISTINCT CASE WHEN label.strength < 0 THEN twin.response_a_id WHEN label.strength > 0 THEN twin.response_b_id END)
-    FROM curation_pair twin
-    LEFT JOIN (
-        SELECT judgment.pair_id, judgment.strength
+    WITH twin AS (
+        SELECT content_key, id, response_a_id, response_b_id, count(*) OVER (PARTITION BY content_key) AS n_pairs
+        FROM curation_pair WHERE dataset_id = %(dataset)s AND content_key = ANY(%(keys)s)
+    )
+    SELECT twin.content_key, min(twin.id), max(twin.n_pairs),
+           array_agg(CASE WHEN label.strength < 0 THEN twin.response_a_id WHEN label.strength > 0 THEN twin.response_b_id END)
+    FROM twin
+    LEFT JOIN LATERAL (
+        SELECT judgment.strength
         FROM curation_judgment judgment JOIN curation_judge judge ON judge.id = judgment.judge_id
-        WHERE judgment.dataset_id = %(dataset)s AND judge.kind = 'imported' AND judge.name = %(stored)s AND NOT judge.is_gold
+        WHERE judgment.pair_id = twin.id AND judge.kind = 'imported' AND judge.name = %(stored)s AND NOT judge.is_gold
           AND NOT judgment.retracted
           AND NOT EXISTS (SELECT 1 FROM curation_judgment later WHERE later.supersedes_id = judgment.id)
-    ) label ON label.pair_id = twin.id
-    WHERE twin.dataset_id = %(dataset)s AND twin.content_key = ANY(%(keys)s)
+    ) label ON true
+    WHERE twin.n_pairs > 1
     GROUP BY twin.content_key
-    HAVING count(DISTINCT twin.id) > 1
 """
 
 
-def load_views(
-    dataset: Dataset, first_pair: int, last_pair: int, *, with_text: bool = False, with_votes: bool = True
-) -> list[PairView]:
-    """The pairs of the dataset with ids in this range, both ends included, by id: at most six queries.
+def load_views(dataset: Dataset, pair_ids: Sequence[int], *, needs: frozenset[Need] = EVERYTHING) -> list[PairView]:
+    """These pairs of the dataset, by id; ids of other datasets are left out. At most five queries.
 
-    with_text: prompt and response texts too. with_votes: current judgments, rewards, consensus and the stored label; without
-    them only what the pair itself says.
+    needs: what to fetch beyond the pair itself, as the signals declare it; the stored label comes with the votes.
     """
-    pairs = _pairs(dataset, first_pair, last_pair, with_text=with_text)
-    if not pairs:
-        return []
-    twins = _twins(dataset, [bytes(pair["content_key"]) for pair in pairs])
-    votes, rewards, consensus = _opinions(dataset, pairs) if with_votes else ({}, {}, {})
+    with_text = "text" in needs
+    pairs = _pairs(dataset, pair_ids, with_text=with_text)
+    ids = [pair["id"] for pair in pairs]
+    votes = _votes(dataset, ids) if "votes" in needs else {}
+    rewards = _rewards(pairs) if "rewards" in needs else {}
+    consensus = _consensus(ids) if "consensus" in needs else {}
+    twins = _twins(dataset, pairs) if "twins" in needs else {}
     return [
         PairView(
             id=pair["id"],
@@ -51,32 +57,25 @@ def load_views(
             prompt_chars=pair["prompt__n_chars"],
             chars_a=pair["response_a__n_chars"],
             chars_b=pair["response_b__n_chars"],
-            text_prompt=_text(pair.get("prompt__messages", ())),
-            text_a=_text(pair.get("response_a__messages", ())),
-            text_b=_text(pair.get("response_b__messages", ())),
+            text_prompt=text_of(pair["prompt__messages"]) if with_text else "",
+            text_a=text_of(pair["response_a__messages"]) if with_text else "",
+            text_b=text_of(pair["response_b__messages"]) if with_text else "",
             stored_strength=_stored(votes.get(pair["id"], ())),
             votes=tuple(votes.get(pair["id"], ())),
             rewards=_paired(pair, rewards),
             consensus=consensus.get(pair["id"], {}),
-            twins=twins.get(bytes(pair["content_key"])) or Twins(first_pair=pair["id"], n_pairs=1),
+            twins=twins.get(pair["id"]),
             pool=pair["pool"],
         )
         for pair in pairs
     ]
 
 
-def _pairs(dataset: Dataset, first_pair: int, last_pair: int, *, with_text: bool) -> list[dict[str, Any]]:
+def _pairs(dataset: Dataset, pair_ids: Sequence[int], *, with_text: bool) -> list[dict[str, Any]]:
     joined = ("prompt", "response_a", "response_b")
     names = ["id", "response_a_id", "response_b_id", "content_key", "pool", *(f"{name}__n_chars" for name in joined)]
     names += [f"{name}__messages" for name in joined] if with_text else []
-    return list(Pair.objects.filter(dataset=dataset, id__range=(first_pair, last_pair)).order_by("id").values(*names))
-
-
-def _opinions(dataset: Dataset, pairs: list[dict[str, Any]]) -> tuple[dict, dict, dict]:
-    """Votes by pair, rewards by (response, judge) and consensus by pair and method."""
-    ids = [pair["id"] for pair in pairs]
-    responses = {pair[name] for pair in pairs for name in ("response_a_id", "response_b_id")}
-    return _votes(dataset, ids), _rewards(responses), _consensus(ids)
+    return list(Pair.objects.filter(dataset=dataset, id__in=pair_ids).order_by("id").values(*names))
 
 
 def _votes(dataset: Dataset, pair_ids: list[int]) -> dict[int, list[Vote]]:
@@ -112,7 +111,9 @@ def _stored(votes: Iterable[Vote]) -> int | None:
     return stored[-1].strength if stored else None
 
 
-def _rewards(response_ids: set[int]) -> dict[int, dict[int, tuple[str, float]]]:
+def _rewards(pairs: list[dict[str, Any]]) -> dict[int, dict[int, tuple[str, float]]]:
+    """(judge name, value) by response and judge."""
+    response_ids = {pair[name] for pair in pairs for name in ("response_a_id", "response_b_id")}
     found: dict[int, dict[int, tuple[str, float]]] = defaultdict(dict)
     rows = Reward.objects.filter(response_id__in=response_ids).values_list("response_id", "judge_id", "judge__name", "value")
     for response, judge, name, value in rows.iterator(chunk_size=5000):
@@ -141,21 +142,13 @@ def _consensus(pair_ids: list[int]) -> dict[int, dict[str, ConsensusView]]:
     return found
 
 
-def _twins(dataset: Dataset, keys: list[bytes]) -> dict[bytes, Twins]:
-    """By content key, for contents that more than one pair of the dataset has."""
+def _twins(dataset: Dataset, pairs: list[dict[str, Any]]) -> dict[int, Twins]:
+    """By pair id, for every pair; those whose content no other pair has are alone in theirs."""
+    keys = [bytes(pair["content_key"]) for pair in pairs]
     with connection.cursor() as cursor:
         cursor.execute(TWINS, {"dataset": dataset.pk, "stored": STORED_LABEL, "keys": keys})
-        return {
+        shared = {
             bytes(key): Twins(first, n, frozenset(winner for winner in winners if winner is not None))
             for key, first, n, winners in cursor.fetchall()
         }
-
-
-def _text(messages: Iterable[dict[str, Any]]) -> str:
-    """All text of a conversation, one message after the other; parts that are not text are left out."""
-    texts = []
-    for message in messages:
-        content = message.get("content")
-        parts = [content] if isinstance(content, str) else content if isinstance(content, list) else []
-        texts += [part if isinstance(part, str) else str(part.get("text", "")) for part in parts if isinstance(part, str | dict)]
-    return "\n".join(text for text in texts if text)
+    return {pair["id"]: shared.get(key) or Twins(pair["id"], 1) for pair, key in zip(pairs, keys, strict=True)}
