@@ -32,21 +32,10 @@ class Program:
 
 def worker(queue: str, *options: str) -> Program:
     """A Celery worker of one queue. Left alone it stops at once: SIGTERM would let it finish a task that may take minutes."""
-    command = (
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        "config",
-        "worker",
-        "-Q",
-        queue,
-        "-n",
-        f"{queue}@%h",
-        "--loglevel",
-        "WARNING",
-        *options,
-    )
+    # Celery's warning about root and its banner say nothing that a reader of `up` can use.
+    celery = (sys.executable, "-W", "ignore:You're running the worker", "-m", "celery", "--quiet", "-A", "config", "worker")
+    quick = ("--without-mingle", "--without-gossip", "--loglevel", "WARNING")
+    command = (*celery, "-Q", queue, "-n", f"{queue}@%h", *quick, *options)
     return Program(queue, command, orphan_signal=signal.SIGQUIT)
 
 
@@ -165,7 +154,7 @@ class Tree:
             lines = key.data.read()
             if lines is None:
                 self.selector.unregister(key.fileobj)
-            for line in lines or []:
+            for line in filter(str.strip, lines or []):
                 self._say(key.data, line)
         if not self.selector.get_map():
             time.sleep(TICK_SECONDS)

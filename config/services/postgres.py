@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -45,10 +46,16 @@ def installation() -> Path:
     return Path(found).resolve().parent.parent
 
 
-def major_version(bin_folder: Path) -> int:
-    """The binaries' major version. Raises ServicesFailed where they are older than Concord needs."""
+def full_version(bin_folder: Path) -> str:
+    """The binaries' version, such as 18.4."""
     shown = subprocess.run([bin_folder / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603
-    version = int(shown.stdout.split()[2].split(".")[0].split("devel")[0])
+    return shown.stdout.split()[2]
+
+
+def major_version(bin_folder: Path) -> int:
+    """The number before the dot. Raises ServicesFailed where it is older than Concord needs."""
+    digits = re.match(r"\d+", full_version(bin_folder))
+    version = int(digits[0]) if digits else 0
     if version < OLDEST:
         raise ServicesFailed(
             f"{bin_folder} holds PostgreSQL {version}; Concord needs {OLDEST} or newer. Set DATABASE_URL to a newer server."
@@ -104,22 +111,27 @@ class Postgres:
         if closed is not None:
             raise ServicesFailed(
                 f"PostgreSQL refuses to run as root, and the user it is given to (uid {self.owner.uid}) may not enter {closed}. "
-                "Set CONCORD_HOME to a folder that everyone may enter (such as /var/lib/concord), or run as the folder's owner."
+                "Set CONCORD_HOME to a folder that everyone may enter (such as /var/lib/concord), or run as another user."
             )
 
     def _reachable_installation(self) -> Path:
         """The binaries; a copy below home where the owner cannot reach them (a checkout below root's home)."""
         original = installation()
-        version = major_version(original / "bin")
         if closed_parent(original / "bin", self.owner) is None:
             return original
-        copy = self.paths.home / f"postgres-{version}"
+        copy = self.paths.home / f"postgres-{full_version(original / 'bin')}"
         if not copy.exists():
             partial = copy.with_name(f"{copy.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(original, partial, symlinks=True)
+            package = original.parent
+            shutil.copytree(original, partial / package.name / original.name, symlinks=True)
+            libraries = package.with_name(
+                f"{package.name}.libs"
+            )  # beside the wheel's package, found from the binaries' own place
+            if libraries.exists():
+                shutil.copytree(libraries, partial / libraries.name)
             partial.rename(copy)
-        return copy
+        return copy / original.parent.name / original.name
 
     def _check_version(self) -> None:
         stored, ours = int((self.data / "PG_VERSION").read_text()), major_version(self.bin)

@@ -35,16 +35,17 @@ def make_home() -> Iterator[Callable[[], Paths]]:
     """A home right below /tmp, which the user of the servers may enter: pytest's own folders are closed."""
     made = []
 
-    def make() -> Paths:
+    def make(below: str = "") -> Paths:
         folder = Path(tempfile.mkdtemp(prefix="concord-", dir="/tmp"))
         folder.chmod(0o755)
-        made.append(folder)
-        return Paths(folder)
+        made.append((folder, Paths(folder / below)))
+        return made[-1][1]
 
     yield make
-    for folder in made:
-        wait_for(lambda folder=folder: not running(Paths(folder)), f"the servers of {folder} to end", 30)
+    for folder, paths in made:
+        wait_for(lambda paths=paths: not running(paths), f"the servers of {folder} to end", 30)
         shutil.rmtree(folder)
+        shutil.rmtree(paths.sockets, ignore_errors=True)  # of a long path it lies elsewhere
 
 
 @pytest.fixture
@@ -184,7 +185,8 @@ def test_a_folder_that_the_servers_user_may_not_enter_is_found(tmp_path):
     assert closed_parent(Path("/"), stranger) is None
 
 
-def test_a_command_in_a_fresh_clone_finds_its_tables_and_leaves_nothing_running(home):
+def test_a_command_in_a_fresh_clone_deep_down_finds_its_tables_and_leaves_nothing_running(make_home):
+    home = make_home("/".join(["a-folder-with-a-long-name"] * 5))  # too long for a socket's path
     environment = os.environ | {"CONCORD_HOME": str(home.home)}
     script = "from curation.models import Dataset; print(Dataset.objects.count())"
     done = subprocess.run(
