@@ -127,9 +127,17 @@ def _feature(kind: str) -> list[str]:
     return [f"    dtype: {({'text': 'string', 'number': 'float64', 'integer': 'int64'})[kind]}"]
 
 
-def body(facts: CardFacts, layout: Layout | None = None) -> str:
-    """The card without its header; how to load it is part of it where a layout is given."""
-    sections = [_head(facts), _made(facts), _labels(facts), _judges(facts), _agreement(facts), _left_out(facts), _limits(facts)]
+def body(facts: CardFacts, layout: Layout | None = None, *, heading: bool = True) -> str:
+    """The card without its header; how to load it is part of it where a layout is given, its title where a heading is wanted."""
+    sections = [
+        _head(facts) if heading else "",
+        _made(facts),
+        _labels(facts),
+        _judges(facts),
+        _agreement(facts),
+        _left_out(facts),
+        _limits(facts),
+    ]
     if layout is not None:
         sections.insert(1, _loading(facts, layout))
     return "\n\n".join(section for section in sections if section) + "\n"

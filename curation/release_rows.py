@@ -27,11 +27,11 @@ ROWS_PER_FETCH = 500
 # The label in force is that of the pair's latest decision. A cause is named in the order in which it would stop the pair.
 CLASSIFIED = """
     WITH latest AS (
-        SELECT DISTINCT ON (pair_id) pair_id, id, pool_after, strength, action, reason, user_id
+        SELECT DISTINCT ON (pair_id) pair_id, id, pool_after, strength, action, reason
         FROM curation_decision WHERE dataset_id = %(dataset)s AND id <= %(watermark)s ORDER BY pair_id, id DESC
     ), classified AS (
         SELECT pair.id, pair.prompt_id, pair.external_id, pair.response_a_id, pair.response_b_id, latest.id AS decision,
-               latest.pool_after, latest.strength, latest.action, latest.reason, latest.user_id, pair.pool,
+               latest.pool_after, latest.strength, latest.action, latest.reason, pair.pool,
                CASE WHEN latest.id IS NULL THEN 'undecided'
                     WHEN NOT latest.pool_after = ANY(%(pools)s) THEN 'pool'
                     WHEN latest.strength IS NULL THEN 'no_label'
@@ -49,7 +49,7 @@ COUNTED = CLASSIFIED + (  # noqa: S608
     " FROM classified GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
 )
 STREAMED = CLASSIFIED + (  # noqa: S608
-    "SELECT c.id, c.external_id, c.decision, c.pool_after, c.strength, c.action, c.reason, c.user_id, prompt.content_hash,"
+    "SELECT c.id, c.external_id, c.decision, c.pool_after, c.strength, c.action, c.reason, prompt.content_hash,"
     " prompt.messages, a.content_hash, a.messages, b.content_hash, b.messages"
     " FROM classified c JOIN curation_prompt prompt ON prompt.id = c.prompt_id"
     " JOIN curation_response a ON a.id = c.response_a_id JOIN curation_response b ON b.id = c.response_b_id"
@@ -164,7 +164,7 @@ def stream(dataset: Dataset, settings: CutSettings, *, watermark: int) -> Iterat
 
 
 def _cut_rows(row: Sequence[Any], settings: CutSettings) -> Iterator[CutRow]:
-    pair, external_id, decision, pool, strength, action, reason, user, prompt_hash, prompt, hash_a, a, hash_b, b = row
+    pair, external_id, decision, pool, strength, action, reason, prompt_hash, prompt, hash_a, a, hash_b, b = row
     texts = [exporters.text_messages(json.loads(value)) for value in (prompt, a, b)]
     for chosen in _sides(strength, bytes(hash_a), bytes(hash_b), settings.tie_policy):
         if None in texts:
@@ -179,7 +179,7 @@ def _cut_rows(row: Sequence[Any], settings: CutSettings) -> Iterator[CutRow]:
             margin=abs(strength),
             split=exporters.split_of(bytes(prompt_hash), settings.test_share),
             pool=pool,
-            label_source="people" if pool == Pool.GOLD or user is not None else "models",
+            label_source="people" if pool == Pool.GOLD else "models",
             action=action,
             reason=reason,
             strength=strength + 0.0,  # -0.0 and 0.0 are the same label and must hash alike

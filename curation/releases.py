@@ -10,7 +10,7 @@ from itertools import zip_longest
 from django.db import OperationalError, connection, transaction
 from django.db.models import Max
 
-from curation import __version__, release_facts
+from curation import code, release_facts
 from curation.card import CAUSES
 from curation.exporters import SCHEMA_VERSION, ContentHash, row_hash
 from curation.models import Dataset, Decision, Judgment, Release, ReleaseRow, User
@@ -124,7 +124,7 @@ def _cut(dataset: Dataset, settings: CutSettings, *, watermark: int, user: User 
         "parent": {"version": parent.version, "content_hash": parent.content_hash} if parent else None,
         "settings": settings.as_json(),
         "watermarks": {"decision": watermark, "judgment": _last_judgment(dataset)},
-        "code_version": __version__,
+        "code_version": code.version(),
         "stated": {
             "title": dataset.name,
             "description": dataset.description,

@@ -69,7 +69,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Nothing changed since release {release.version} ({release.content_hash[:12]}).")
             return None
         self.stdout.write(
-            f"Release {release.version} of {dataset}: {release.n_rows:,} of {release.manifest['considered']:,} pairs' rows, "
+            f"Release {release.version} of {dataset}: {release.n_rows:,} rows from {release.manifest['considered']:,} pairs, "
             f"{release.content_hash}"
         )
         for row in release.manifest["left_out"]:
