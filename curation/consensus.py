@@ -1,7 +1,7 @@
 """The only writer of Consensus rows. They are derived: a rebuild reads the ledger anew and needs nothing else.
 
-Who votes: every judge with a judgment in force that has a verdict, the stored label among them; reward models by which response
-they score higher, the newest version of each. Gold stays out unless it is asked for, so that it can still measure the result.
+Who votes: every judge with a judgment in force that has a verdict, the stored label among them; reward models without judgments
+by which response they score higher. Of several versions of one model the newest to judge a pair votes on it. Gold stays out unless it is asked for, so that it can still measure the result.
 
 People of this app come first: where more of them say one thing than any other, that is the truth that the other judges' errors
 are learned from, and the pair's probabilities are the shares of the people's votes alone. Annotator columns of imported files
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from curation import aggregation
 from curation.models import Consensus, Dataset, Judge
+from curation.types import MODEL_KINDS
 
 METHODS = ("dawid_skene", "majority")
 BATCH = 2000
@@ -83,22 +84,42 @@ def rebuild(dataset: Dataset, *, method: str = "dawid_skene", use_gold: bool = F
 def read_ledger(dataset: Dataset) -> Ledger:
     """All votes of a dataset, 20 bytes each while they are read; no text is touched."""
     judged, scored = _columns(JUDGED, dataset), _columns(SCORED, dataset)
-    scorers = _newest_scorers(np.unique(scored[1]), np.unique(judged[1]))
-    keep = np.isin(scored[1], scorers)
-    pairs, voters, strengths = (np.concatenate([one, other[keep]]) for one, other in zip(judged, scored, strict=True))
-    pair_ids, pair = np.unique(pairs, return_inverse=True)
-    judge_ids, judge = np.unique(voters, return_inverse=True)
-    facts = Judge.objects.in_bulk(judge_ids.tolist())
+    unheard = ~np.isin(scored[1], np.unique(judged[1]))
+    pairs, voters, strengths = (np.concatenate([one, other[unheard]]) for one, other in zip(judged, scored, strict=True))
+    facts = Judge.objects.in_bulk(np.unique(voters).tolist())
+    keep = _newest_versions(pairs, voters, facts)
+    pair_ids, pair = np.unique(pairs[keep], return_inverse=True)
+    judge_ids, judge = np.unique(voters[keep], return_inverse=True)
     judges = [facts[each] for each in judge_ids.tolist()]
     return Ledger(
         pair=pair.astype(np.int32),
         judge=judge.astype(np.int32),
-        strength=strengths,
+        strength=strengths[keep],
         pair_ids=pair_ids,
         judge_ids=judge_ids,
         of_app=frozenset(place for place, each in enumerate(judges) if each.user_id is not None and not each.is_gold),
         gold=frozenset(place for place, each in enumerate(judges) if each.is_gold),
     )
+
+
+def _newest_versions(pairs: NDArray[np.int64], voters: NDArray[np.int64], facts: dict[int, Judge]) -> NDArray[np.bool_]:
+    """Which votes stay: all but those of a model of which a newer version judged the same pair. (types.newest_versions, in arrays)"""
+    names: dict[tuple[str, ...], int] = {}
+    model_of = {
+        pk: names.setdefault((each.kind, each.name, each.method) if each.kind in MODEL_KINDS else ("", str(pk)), len(names))
+        for pk, each in facts.items()
+    }
+    judge_ids, place = np.unique(voters, return_inverse=True)
+    model = np.array([model_of[pk] for pk in judge_ids.tolist()], np.int64)[place] if len(voters) else voters
+    order = np.lexsort((voters, model, pairs))
+    ordered = np.stack([pairs, model])[:, order]
+    last = np.ones(len(order), bool)
+    last[:-1] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
+    group = np.cumsum(last) - last  # votes of one model on one pair share a number, counted from 0
+    newest = voters[order][last]
+    keep = np.zeros(len(order), bool)
+    keep[order] = voters[order] == newest[group] if len(order) else False
+    return keep
 
 
 def _columns(sql: str, dataset: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
@@ -112,14 +133,6 @@ def _columns(sql: str, dataset: Dataset) -> tuple[NDArray[np.int64], NDArray[np.
                 voters.append(judge)
                 strengths.append(strength)
     return np.array(pairs, np.int64), np.array(voters, np.int64), np.array(strengths, np.float32)
-
-
-def _newest_scorers(scorers: NDArray[np.int64], judges: NDArray[np.int64]) -> list[int]:
-    """The newest version of each reward model. One that also wrote judgments here has its vote already."""
-    newest: dict[tuple[str, str, str], int] = {}
-    for judge in Judge.objects.filter(pk__in=scorers.tolist()).exclude(pk__in=judges.tolist()).order_by("pk"):
-        newest[judge.kind, judge.name, judge.method] = judge.pk
-    return sorted(newest.values())
 
 
 def probabilities(ledger: Ledger, *, method: str, use_gold: bool = False) -> NDArray[np.float64]:

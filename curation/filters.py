@@ -135,9 +135,9 @@ def models(view: PairView, settings: FilterSettings) -> Ruling | None:
 
 
 def n_model_judges(view: PairView) -> int:
-    """How many different models said something that could be read, rewards included."""
-    voted = {vote.judge_id for vote in view.votes if vote.kind in MODEL_KINDS and vote.verdict is not None and not vote.is_gold}
-    return len(voted | {judge for judge, reward in view.rewards.items() if reward.margin is not None})
+    """How many different models said something that could be read, rewards included; versions of one model are one."""
+    voted = {vote.judge_name for vote in view.votes if vote.kind in MODEL_KINDS and vote.verdict is not None and not vote.is_gold}
+    return len(voted | {reward.judge_name for reward in view.rewards.values() if reward.margin is not None})
 
 
 def _sure_verdict(view: PairView, consensus: ConsensusView, settings: FilterSettings) -> Verdict | None:

@@ -4,7 +4,7 @@ Both signs grow towards B: a strength or margin above 0 says that response_b is 
 two responses of a pair negates strengths and margins, mirrors verdicts, and changes nothing else (`PairView.swapped`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -65,6 +65,17 @@ class Vote:
             order=_SWAPPED_ORDER[self.order],
             probability=None if self.probability is None else 1 - self.probability,
         )
+
+
+def newest_versions(votes: Sequence[Vote]) -> list[Vote]:
+    """Votes without those of a model that has a newer version among them: a retrained model does not vote twice."""
+    newest: dict[tuple[str, str, str], int] = {}
+    for vote in votes:
+        name = (vote.kind, vote.judge_name, vote.method)
+        newest[name] = max(vote.judge_id, newest.get(name, 0))
+    return [
+        vote for vote in votes if vote.kind not in MODEL_KINDS or vote.judge_id == newest[vote.kind, vote.judge_name, vote.method]
+    ]
 
 
 @dataclass(frozen=True, slots=True)

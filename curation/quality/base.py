@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from curation.types import PairView, Verdict, Vote
+from curation.types import PairView, Verdict, Vote, newest_versions
 
 Need = Literal["text", "votes", "rewards", "consensus", "twins"]  # what load_views must fetch beyond the pair itself
 Values = list[float | None]
@@ -50,9 +50,9 @@ def shares(votes: Sequence[Vote]) -> dict[Verdict, float]:
 
 
 def by_judge(view: PairView) -> dict[int, list[Vote]]:
-    """The votes of everyone but gold judges, by judge id."""
+    """The votes of everyone but gold judges, by judge id; of several versions of one model those of the newest alone."""
     found: dict[int, list[Vote]] = {}
-    for vote in view.votes:
+    for vote in newest_versions(view.votes):
         if not vote.is_gold:
             found.setdefault(vote.judge_id, []).append(vote)
     return found

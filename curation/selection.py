@@ -1,0 +1,145 @@
+"""The only writer of ReviewBatch and ReviewItem: which pairs people should see, most wanted first.
+
+A pair is worth a person's time where the label that came with it is probably wrong, and where judges contradict each other: the
+first finds errors, the second finds pairs on which the first cannot be trusted, because judges err together. Left out are pairs
+that people of this app already judged, that an open batch already asks for, whose responses are the same text, or that repeat
+an earlier pair.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, Exists, F, FloatField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from curation import judgments
+from curation.consensus import METHODS
+from curation.models import Consensus, Dataset, JudgeKind, Judgment, Pair, ReviewBatch, ReviewItem, Run, User
+from curation.types import STORED_LABEL
+from models_runtime.hashing import content_hash
+
+ROWS_PER_INSERT = 2000
+Chosen = list[tuple[int, float | None, str]]  # pair, score, reason: most wanted first
+
+
+class CannotSelect(Exception):
+    """No batch can be opened; the message says what is missing."""
+
+
+@transaction.atomic
+def open_batch(
+    dataset: Dataset,
+    *,
+    policy: str,
+    n: int | None = None,
+    share: float | None = None,
+    overlap: int = 1,
+    run: Run | None = None,
+    user: User | None = None,
+    title: str = "",
+) -> ReviewBatch:
+    """Choose pairs and ask people about them. A run has one batch: opening it again returns the first.
+
+    n: how many pairs at most; share: that share of all pairs of the dataset, rounded down. Raises CannotSelect when the policy
+    is unknown, when neither or both of n and share are given, or when the policy lacks what it orders by.
+    """
+    if policy not in POLICIES:
+        raise CannotSelect(f"There is no review policy {policy!r}; there are: {', '.join(POLICIES)}.")
+    if overlap < 1:
+        raise CannotSelect(f"Every pair needs at least one person; overlap is {overlap}.")
+    Dataset.objects.select_for_update().get(pk=dataset.pk)  # two batches opened at once must not ask for the same pairs
+    existing = ReviewBatch.objects.filter(run=run).first() if run is not None else None
+    if existing is not None:
+        return existing
+    chosen = POLICIES[policy](dataset, _wanted(dataset, n, share), run)
+    batch = ReviewBatch.objects.create(
+        dataset=dataset, run=run, title=title or DEFAULT_TITLES[policy], policy=policy, overlap=overlap, created_by=user
+    )
+    items = [
+        ReviewItem(batch=batch, pair_id=pair, position=position, score=score, reason=reason)
+        for position, (pair, score, reason) in enumerate(chosen)
+    ]
+    ReviewItem.objects.bulk_create(items, batch_size=ROWS_PER_INSERT)
+    return batch
+
+
+def close_batch(batch: ReviewBatch) -> None:
+    """Hand out no further slots of it. Closing twice keeps the first time."""
+    ReviewBatch.objects.filter(pk=batch.pk, closed_at__isnull=True).update(closed_at=timezone.now())
+
+
+def reopen(batch: ReviewBatch) -> None:
+    """Hand out its open slots again."""
+    ReviewBatch.objects.filter(pk=batch.pk).update(closed_at=None)
+
+
+def _wanted(dataset: Dataset, n: int | None, share: float | None) -> int:
+    if (n is None) == (share is None):
+        raise CannotSelect("Say how many pairs people should see: either n, or share of all pairs.")
+    if n is not None:
+        return max(n, 0)
+    if not 0 <= share <= 1:
+        raise CannotSelect(f"share is a part of all pairs, between 0 and 1; it is {share}.")
+    return int(share * Pair.objects.filter(dataset=dataset).count() + 1e-9)
+
+
+def candidates(dataset: Dataset) -> QuerySet[Pair]:
+    """Pairs that a person may usefully be asked about, in no order."""
+    of_people = Judgment.objects.filter(pair=OuterRef("pk"), judge__kind=JudgeKind.HUMAN, judge__user__isnull=False)
+    asked = ReviewItem.objects.filter(pair=OuterRef("pk"), batch__closed_at__isnull=True)
+    earlier = Pair.objects.filter(dataset=dataset, content_key=OuterRef("content_key"), pk__lt=OuterRef("pk"))
+    found = Pair.objects.filter(dataset=dataset).exclude(response_a=F("response_b"))
+    return found.filter(~Exists(judgments.in_force(of_people)), ~Exists(asked), ~Exists(earlier))
+
+
+def at_random(dataset: Dataset, n: int, run: Run | None) -> Chosen:
+    """Any pairs, drawn by a hash of the draw and the pair: the same run draws the same pairs again."""
+    draw = _draw(dataset, run)
+    ids = candidates(dataset).order_by("pk").values_list("pk", flat=True).iterator(chunk_size=20_000)
+    drawn = sorted(ids, key=lambda pair: content_hash([draw, pair]))[:n]
+    return [(pair, None, "random") for pair in drawn]
+
+
+def _draw(dataset: Dataset, run: Run | None) -> list[int]:
+    """What one draw is known by: its place in its recipe, or, without a run, how many batches there were before."""
+    if run is None:
+        return [dataset.pk, 0, ReviewBatch.objects.filter(dataset=dataset, run__isnull=True).count()]
+    return [dataset.pk, 1, int(run.params.get("seed") or 0), run.step_no]
+
+
+def by_disagreement(dataset: Dataset, n: int, run: Run | None) -> Chosen:
+    """Probability that the stored label is wrong plus disagreement of the votes, highest first; equal ones by pair id.
+
+    For a pair without a stored label, the probability that the likeliest verdict is wrong. Raises CannotSelect without consensus.
+    """
+    method = next((name for name in METHODS if Consensus.objects.filter(dataset=dataset, method=name).exists()), None)
+    if method is None:
+        raise CannotSelect("There is no consensus to choose by: rebuild it first, `manage.py consensus DATASET`.")
+    scored = Consensus.objects.filter(dataset=dataset, method=method, pair__in=candidates(dataset)).annotate(
+        stored=_stored_strength(), wrong=_wrong(), score=F("wrong") + F("disagreement")
+    )
+    rows = scored.order_by("-score", "pair_id").values_list("pair_id", "score", "wrong")[:n]
+    return [(pair, score, "label_in_doubt" if wrong >= 0.5 else "judges_disagree") for pair, score, wrong in rows]
+
+
+def _stored_strength() -> Subquery:
+    labels = Judgment.objects.filter(pair=OuterRef("pair_id"), judge__kind=JudgeKind.IMPORTED, judge__name=STORED_LABEL)
+    return Subquery(judgments.in_force(labels).order_by("-id").values("strength")[:1])
+
+
+def _wrong() -> Any:
+    """1 minus the probability of the stored label, of the likeliest verdict where there is none."""
+    right = Case(
+        When(Q(stored__lt=0), then=F("probability_a")),
+        When(Q(stored__gt=0), then=F("probability_b")),
+        When(Q(stored=0), then=F("probability_tie")),
+        default=Greatest("probability_a", "probability_tie", "probability_b"),
+        output_field=FloatField(),
+    )
+    return Value(1.0) - right
+
+
+POLICIES: dict[str, Callable[[Dataset, int, Run | None], Chosen]] = {"disagreement": by_disagreement, "random": at_random}
+DEFAULT_TITLES = {"disagreement": "Pairs in doubt", "random": "Random pairs"}
