@@ -175,3 +175,13 @@ def is_nested(value: Any) -> bool:
 def kind_words(kind: str) -> str:
     """A judge's kind as a table's cell writes it."""
     return {"llm_judge": "LLM judge", "reward_model": "reward model"}.get(kind, kind)
+
+
+@register.filter
+def alpha_words(alpha: float) -> str:
+    """How Krippendorff (2004) reads alpha: from 0.8 firm, from 0.667 tentative."""
+    if alpha >= 0.8:
+        return "reliable"
+    if alpha >= 0.667:
+        return "good for tentative conclusions"
+    return "too low to rely on" if alpha > 0 else "no better than chance"
