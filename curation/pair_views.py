@@ -138,7 +138,8 @@ def _consensus(pair_ids: list[int]) -> dict[int, dict[str, ConsensusView]]:
     found: dict[int, dict[str, ConsensusView]] = defaultdict(dict)
     names = ("method", "probability_a", "probability_tie", "probability_b", "strength", "n_judgments", "disagreement")
     for row in Consensus.objects.filter(pair_id__in=pair_ids).values("pair_id", *names):
-        found[row.pop("pair_id")][row["method"]] = ConsensusView(**row)
+        pair_id = row.pop("pair_id")
+        found[pair_id][row["method"]] = ConsensusView(**row)
     return found
 
 
