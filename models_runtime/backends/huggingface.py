@@ -8,6 +8,15 @@ from models_runtime.types import BackendError, Conversation, Host, ModelSpec
 LONGEST_INPUT = 16_384  # tokens, where neither the spec nor the model names a lower limit
 
 
+def quiet() -> None:
+    """No progress bars and load reports in a worker's log; what they warn of is checked after loading."""
+    from transformers.utils import logging
+
+    log: Any = logging
+    log.disable_progress_bar()
+    log.set_verbosity_error()
+
+
 def device() -> Any:
     """CUDA where there is one, else the CPU."""
     import torch
@@ -46,9 +55,8 @@ def load(auto_class: Any, spec: ModelSpec, host: Host, **options: Any) -> tuple[
     A checkpoint that lacks some of the model's weights is refused: transformers would fill them with random numbers.
     """
     from transformers import AutoTokenizer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # a worker's log is no terminal
+    quiet()
     name, target = source(spec, host), device()
     common: dict[str, Any] = {
         "revision": spec.revision or None,

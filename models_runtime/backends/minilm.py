@@ -20,9 +20,8 @@ class MiniLM(Backend):
     def __init__(self, spec: ModelSpec, *, host: Host | None = None) -> None:
         super().__init__(spec, host=host)
         from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        hf.quiet()
         folder = _weights()
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.model: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, add_pooling_layer=False)

@@ -126,6 +126,17 @@ def test_training_twice_gives_the_same_key_and_other_data_another(tmp_path):
     assert bt.fit_head(chosen[1:], rejected[1:], seed=7).key not in keys
 
 
+def test_the_number_of_threads_changes_no_bit_of_a_head():
+    from threadpoolctl import threadpool_limits
+
+    chosen, rejected, _ = pairs(n=900, d=768, noise=0.1)
+    keys = set()
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            keys.add(bt.fit_head(chosen, rejected).key)
+    assert len(keys) == 1
+
+
 def test_a_saved_head_comes_back_whole(tmp_path):
     chosen, rejected, _ = pairs(n=50, d=6, noise=0.1)
     head = bt.fit_head(chosen, rejected, info={"embedder": "minilm"})
