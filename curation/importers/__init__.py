@@ -1,6 +1,6 @@
 """Data in: files become prompts, responses, pairs and judgments. reading and shapes are pure, load writes, jobs runs a file."""
 
-from curation.importers.files import files_in, in_order, shape_of_file, stored_upload
+from curation.importers.files import files_in, in_order, shape_of_file, stored_upload, taken_upload
 from curation.importers.jobs import cancel, is_open, progress, resume, stalled, start_import
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "stalled",
     "start_import",
     "stored_upload",
+    "taken_upload",
 ]

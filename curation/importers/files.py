@@ -73,6 +73,13 @@ def stored_upload(chunks: Iterable[bytes]) -> Path:
     return path
 
 
+def taken_upload(received: Path) -> Path:
+    """stored_upload() of a file on the same disk, by moving it."""
+    path = settings.PATHS.uploads / uuid.uuid4().hex
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return received.rename(path)
+
+
 def drop_upload(path: str) -> None:
     """Deletes a stored upload; a file of the user's own is left alone."""
     if Path(path).parent == settings.PATHS.uploads.resolve():

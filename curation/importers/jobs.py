@@ -31,6 +31,7 @@ BATCH_BYTES = 32 * 1024 * 1024  # of lines, unpacked
 LEASE_SECONDS = 20
 RENEW_SECONDS = 5
 MAX_ISSUES = 100_000
+MOST_STALLED = 8  # woken for in one sweep
 OPEN = (Import.State.WAITING, Import.State.RUNNING)
 TABLES = "curation_prompt, curation_response, curation_pair, curation_judge, curation_judgment"
 
@@ -117,11 +118,11 @@ def work(claimed: Import, until: float | None, watch: Callable[[Import], None] |
     if claimed.shape == "auto" and not settle_shape(claimed):
         return True
     room = MAX_ISSUES - claimed.issues.count()
-    renewed = time.monotonic()
+    renewed, last = time.monotonic(), None
     for lines, ended, offset in batches(read(Path(claimed.path), after_line=claimed.lines_done), claimed.shape):
         if lines or ended:
             room -= store(claimed, lines, ended, offset, room)
-            renewed = time.monotonic()
+            renewed, last = time.monotonic(), ended
             if watch is not None:
                 watch(claimed)
         elif time.monotonic() - renewed > RENEW_SECONDS:
@@ -130,7 +131,7 @@ def work(claimed: Import, until: float | None, watch: Callable[[Import], None] |
             renewed = time.monotonic()
         if until is not None and time.monotonic() > until:
             return False
-    finish(claimed)
+    finish(claimed, last)
     return True
 
 
@@ -147,12 +148,10 @@ def settle_shape(claimed: Import) -> bool:
 
 
 def unknown_shape(rows: list[dict[str, Any]], faults: list[Fault]) -> Fault:
+    if not rows and faults and faults[0].effect == "file":
+        return faults[0]
     if not rows and faults:
-        return (
-            faults[0]
-            if faults[0].effect == "file"
-            else Fault("shape_unknown", f"No line could be read. The first fault: {faults[0].reason}")
-        )
+        return Fault("shape_unknown", f"No line could be read. The first fault: {faults[0].reason}")
     keys = ", ".join(sorted(str(key)[:40] for key in rows[0])[:12]) if rows else "none"
     wanted = "chosen and rejected; prompt, response_a and response_b; or pair_id, judge_model and verdict"
     return Fault("shape_unknown", f"No known shape: a row needs {wanted}. The first row's fields: {keys}.")
@@ -216,7 +215,7 @@ def store_issues(claimed: Import, outcome: Outcome, room: int) -> int:
     ImportIssue.objects.bulk_create(
         (
             ImportIssue(
-                imported=claimed, line=line, field=storable(fault.field)[:100], code=fault.code,
+                imported=claimed, line=line, field=storable(fault.field)[:MOST_STALLED], code=fault.code,
                 reason=storable(fault.reason)[:1000],
                 excerpt=fault.excerpt[:300], external_id=storable(name)[:200], fatal=fault.fatal,
             )
@@ -243,9 +242,10 @@ def advance(claimed: Import, lines: list[Line], outcome: Outcome, ended: Fault |
         setattr(claimed, name, value)
 
 
-def finish(claimed: Import) -> None:
-    """The end of the file. It failed when a fault ended it before any row was found good."""
-    failed = bool(claimed.error) and not (claimed.rows_new + claimed.rows_known)
+def finish(claimed: Import, ended: Fault | None) -> None:
+    """The end of the file. It failed when a fault ended it before any row was found good, or when the file itself is gone."""
+    good = claimed.rows_new + claimed.rows_known
+    failed = ended is not None and (not good or ended.code == "file_unreadable")
     if claimed.rows_new:
         with connection.cursor() as cursor:
             # Without fresh statistics the first queries after a bulk load scan whole tables.
@@ -295,7 +295,6 @@ def progress(imported: Import) -> Progress:
 def stalled() -> list[int]:
     """Imports of stored uploads that nobody works on: a worker must be woken for them. A command's files are its own."""
     free = Q(lease_until=None) | Q(lease_until__lt=Now())
-    folder = str(settings.PATHS.uploads.resolve())
-    return list(
-        Import.objects.filter(free, state__in=OPEN, path__startswith=folder).order_by("id").values_list("pk", flat=True)[:100]
-    )
+    folder = f"{settings.PATHS.uploads.resolve()}/"
+    waiting = Import.objects.filter(free, state__in=OPEN, path__startswith=folder).order_by("id")
+    return list(waiting.values_list("pk", flat=True)[:MOST_STALLED])

@@ -63,9 +63,9 @@ class StoredPair:
 
 
 def load(dataset: Dataset, import_id: int, lines: Sequence[Line]) -> Outcome:
-    """Writes what is new among the lines. The caller holds the transaction."""
+    """Writes what is new among the lines. The caller holds the transaction. Raises django.db errors, those of COPY too."""
     outcome = Outcome()
-    with connection.cursor() as cursor:
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         # Plans must not turn to whole-table scans while a table grows faster than its statistics.
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_CLASS, dataset.pk])

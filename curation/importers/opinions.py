@@ -162,7 +162,7 @@ def verdict(row: dict[str, Any], faults: list[Fault]) -> Opinion:
     if raw is not None and not isinstance(raw, str):
         raise Broken("verdict_malformed", f"raw is {kind_of(raw)}, not a text.", "raw", raw)
     side = verdict_side(row, order, faults)
-    detail = {key: value for key, value in row.items() if key not in VERDICT_FIELDS}
+    detail = {key: value for key, value in row.items() if key not in VERDICT_FIELDS and (key != "id" or value is not None)}
     detail = bounded(detail, "detail_too_large", "", faults)
     strength = None if side is None else SIGNS[side]
     tie_kind = "unreadable" if side is None else "" if SIGNS[side] else side
