@@ -33,7 +33,6 @@ class NewJudgment:
     seconds: float | None = None
     raw_output: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
-    supersedes_id: int | None = None  # of an earlier version of the same model, whose opinion no longer counts
 
 
 def human_judge(workspace: Workspace, user: User) -> Judge:
@@ -116,7 +115,6 @@ def record_many(judgments: Sequence[NewJudgment], *, dataset: Dataset, run: Run 
                 dataset=dataset, pair_id=new.pair_id, judge=new.judge, strength=new.strength, tie_kind=new.tie_kind,
                 probability=new.probability, rationale=new.rationale, order_shown=new.order_shown, occasion=new.occasion,
                 seconds=new.seconds, raw_output=new.raw_output, detail=new.detail, run=run,
-                supersedes_id=new.supersedes_id,
             )
         )  # fmt: skip
     return insert_new(rows)

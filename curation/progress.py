@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, F, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 
@@ -98,10 +98,9 @@ def seconds_left(counted: dict[str, Any], now: datetime) -> float | None:
 
 def answers(run: Run) -> tuple[int, int]:
     """(wanted, given) human answers of the run's batch."""
-    items = ReviewItem.objects.filter(batch__run=run).annotate(given=Coalesce(Subquery(answers_given()), 0))
-    found = items.aggregate(
-        wanted=Coalesce(Sum("batch__overlap"), 0), given=Coalesce(Sum(Least(F("given"), F("batch__overlap"))), 0)
-    )
+    counted = Least(Coalesce(Subquery(answers_given()), 0), F("batch__overlap"), output_field=IntegerField())
+    items = ReviewItem.objects.filter(batch__run=run).annotate(counted=counted)
+    found = items.aggregate(wanted=Coalesce(Sum("batch__overlap"), 0), given=Coalesce(Sum("counted"), 0))
     return found["wanted"], found["given"]
 
 

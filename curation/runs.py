@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, t
 from django.db.models import Exists, F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
-from curation import chunks, recipes, stopping
+from curation import chunks, recipes, selection, stopping
 from curation.chunks import Claim, ClaimLost, Lease
 from curation.models import Chunk, ChunkState, Dataset, Recipe, ReviewBatch, ReviewItem, Run
 from curation.planning import advance, plan_again, start_recipe, start_run
@@ -197,7 +197,8 @@ def finish_review(run: Run) -> None:
 
 
 def close_batch(run: Run) -> None:
-    ReviewBatch.objects.filter(run=run, closed_at=None).update(closed_at=Now())
+    for batch in ReviewBatch.objects.filter(run=run, closed_at=None):
+        selection.close_batch(batch)
 
 
 def end_waiting(run_id: int) -> int:

@@ -1,7 +1,7 @@
 """Step "review": open a batch of pairs for people. The run is done when they have answered; curation/runs.py watches that."""
 
 from curation import recipes, selection
-from curation.models import Dataset, Recipe, ReviewBatch
+from curation.models import Dataset, Recipe
 from curation.steps.base import CannotRun, Step, Stored, Work, on_cpu
 
 
@@ -18,10 +18,19 @@ def compute(work: Work) -> None:
 
 def store(work: Work, nothing: None) -> Stored:
     params: recipes.Review = work.params
-    batch = ReviewBatch.objects.filter(run=work.run).first() or selection.open_batch(
-        work.dataset, policy=params.policy, n=params.n, share=None if params.n is not None else params.share,
-        overlap=params.overlap, run=work.run, user=work.run.created_by, title=params.title,
-    )  # fmt: skip
+    chosen = {"share": params.share} if params.n is None else {"n": params.n}
+    try:
+        batch = selection.open_batch(
+            work.dataset,
+            policy=params.policy,
+            overlap=params.overlap,
+            run=work.run,
+            user=work.run.created_by,
+            title=params.title,
+            **chosen,
+        )
+    except selection.CannotSelect as error:
+        raise CannotRun(str(error)) from None
     n_items = batch.items.count()
     return Stored(n_values=n_items, report={"batch": batch.pk, "pairs": n_items}, waits=n_items > 0)
 

@@ -1,7 +1,7 @@
 """Step "reward": one scalar per response, and one judgment per pair out of the two."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from curation import judgments, recipes
 from curation.bulk import insert_new
 from curation.code import fingerprint
 from curation.judgments import NewJudgment
-from curation.models import Dataset, Judge, JudgeKind, Judgment, Pair, Recipe, Response, Reward, SignalValue
+from curation.models import Dataset, Judge, JudgeKind, Pair, Recipe, Response, Reward, SignalValue
 from curation.steps import embed, heads
 from curation.steps.base import CannotRun, Step, Stored, Work, conversation, host, on_gpu
 from curation.steps.checks import need_capability, need_server, short_name
@@ -105,8 +105,7 @@ def store(work: Work, scored: Scored) -> Stored:
         if value is not None and math.isfinite(value)
     ]
     n_values = insert_new(new)
-    # Locked, so that two runs on the same pairs cannot both supersede one judgment.
-    pairs = list(work.pairs.select_for_update(of=("self",)).only("id", "response_a", "response_b"))
+    pairs = list(work.pairs.only("id", "response_a", "response_b"))
     margins = margins_of(pairs, judge)
     judgments.record_many(opinions(work, margins), dataset=work.dataset, run=work.run)
     insert_new(
@@ -130,17 +129,8 @@ def margins_of(pairs: list[Pair], judge: Judge) -> dict[int, float]:
 
 
 def opinions(work: Work, margins: dict[int, float]) -> list[NewJudgment]:
-    """One judgment per pair that this judge has not judged. It supersedes that of an earlier version of the same model."""
-    judge = work.run.judge
-    judged = set(Judgment.objects.filter(pair__in=margins, judge=judge).values_list("pair_id", flat=True))
-    versions = Judge.objects.filter(workspace=judge.workspace_id, kind=judge.kind, name=judge.name, method=judge.method)
-    earlier = judgments.in_force(Judgment.objects.filter(pair__in=margins, judge__in=versions).exclude(judge=judge))
-    replaced = dict(earlier.order_by("id").values_list("pair_id", "id"))
-    return [
-        replace(opinion(pair, judge, margin), supersedes_id=replaced.get(pair))
-        for pair, margin in margins.items()
-        if pair not in judged
-    ]
+    """One judgment per pair; those that are there already are passed over by the ledger."""
+    return [opinion(pair, work.run.judge, margin) for pair, margin in margins.items()]
 
 
 def opinion(pair: int, judge: Judge, margin: float) -> NewJudgment:
