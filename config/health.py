@@ -105,7 +105,9 @@ def queues() -> Check:
     imports = waiting_imports().count()
     if not runs and not imports:
         return Check("queues", "ok", "Nothing has waited longer than 10 s.")
-    found = [f"{count} of queue {queue}" for queue, count in waiting.items()] + ([f"{imports} imports"] if imports else [])
+    found = [f"{count} {'run' if count == 1 else 'runs'} of queue {queue}" for queue, count in waiting.items()]
+    if imports:
+        found.append(f"{imports} {'import' if imports == 1 else 'imports'}")
     message = f"Work that no worker took within 10 s: {', '.join(found)}."
     idle = {*waiting, *(["cpu"] if imports else [])} - queues_with_workers()
     if idle:

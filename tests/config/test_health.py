@@ -44,7 +44,7 @@ def test_a_run_that_nobody_takes_is_named_in_the_banner_and_fails_the_doctor(cli
         assert "-Q gpu" in page
     queues = find("queues")
     assert queues.state == "fail"
-    assert "gpu" in queues.message
+    assert "1 run of queue gpu" in queues.message
     assert "manage.py up" in queues.remedy
 
 

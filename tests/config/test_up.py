@@ -1,5 +1,6 @@
 """`manage.py up` as a person runs it: real processes, real signals, nothing left behind."""
 
+import json
 import os
 import shutil
 import signal
@@ -62,6 +63,13 @@ class Up:
         """The oldest process whose command line holds these words."""
         return min((pid for pid, command in self.processes().items() if words in command), default=None)
 
+    def doctor(self) -> list[dict[str, str]]:
+        environment = os.environ | {"CONCORD_HOME": str(self.home)}
+        done = subprocess.run(
+            [sys.executable, "manage.py", "doctor", "--json"], cwd=ROOT, env=environment, capture_output=True, check=True
+        )
+        return json.loads(done.stdout)
+
     def get(self, path: str) -> tuple[int, str]:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
@@ -95,6 +103,8 @@ def test_up_serves_mends_itself_and_ctrl_c_leaves_nothing_behind(start):
     assert "Sign in" in page
     assert up.get("/healthz") == (200, '{"database": true, "broker": true}')
     up.wait_for(lambda: all(up.pid_of(f"-Q {queue}") for queue in ("cpu", "gpu")), "both workers")
+
+    up.wait_for(lambda: {check["name"]: check["state"] for check in up.doctor()}["workers"] == "ok", "workers that are heard")
 
     killed = up.pid_of("-Q cpu")
     os.kill(killed, signal.SIGKILL)
