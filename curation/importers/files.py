@@ -1,6 +1,7 @@
 """The files themselves: which of a folder to import, what shape they have, and where uploads lie."""
 
 import hashlib
+import shutil
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
@@ -74,10 +75,10 @@ def stored_upload(chunks: Iterable[bytes]) -> Path:
 
 
 def taken_upload(received: Path) -> Path:
-    """stored_upload() of a file on the same disk, by moving it."""
+    """stored_upload() of a file that may be moved."""
     path = settings.PATHS.uploads / uuid.uuid4().hex
     path.parent.mkdir(parents=True, exist_ok=True)
-    return received.rename(path)
+    return Path(shutil.move(received, path))
 
 
 def drop_upload(path: str) -> None:

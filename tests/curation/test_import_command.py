@@ -1,12 +1,13 @@
 """manage.py import, as a person at a terminal meets it."""
 
 import io
+from dataclasses import replace
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from curation.models import Dataset, Import, Pair
+from curation.tasks import import_file
 from tests.curation.import_files import pair_row, verdict_row, write_rows
 
 pytestmark = pytest.mark.django_db
@@ -77,15 +78,14 @@ def test_wrong_arguments_are_refused_before_anything_is_made(arguments):
     assert not Dataset.objects.exists()
 
 
-def test_a_job_is_left_to_a_worker_with_a_copy_of_the_file(tmp_path):
+def test_a_job_is_left_to_a_worker_with_a_copy_of_the_file(tmp_path, settings):
+    settings.PATHS = replace(settings.PATHS, home=tmp_path / "home")
     path = write_rows(tmp_path / "p.jsonl", [pair_row(0)])
     status, printed = run(path, "--dataset", "d", "--job")
     waiting = Import.objects.get()
     assert (status, waiting.state) == (0, "waiting")
     assert "waiting for a worker" in printed
     path.unlink()
-    from curation.tasks import import_file
-
     import_file(waiting.pk)
     waiting.refresh_from_db()
     assert (waiting.state, waiting.rows_new) == ("done", 1)
