@@ -1,7 +1,8 @@
 """The only writer of Consensus rows. They are derived: a rebuild reads the ledger anew and needs nothing else.
 
 Who votes: every judge with a judgment in force that has a verdict, the stored label among them; reward models without judgments
-by which response they score higher. Of several versions of one model the newest to judge a pair votes on it. Gold stays out unless it is asked for, so that it can still measure the result.
+by which response they score higher. Of several versions of one model the newest to judge a pair votes on it. Gold stays out
+unless it is asked for, so that it can still measure the result.
 
 People of this app come first: where more of them say one thing than any other, that is the truth that the other judges' errors
 are learned from, and the pair's probabilities are the shares of the people's votes alone. Annotator columns of imported files
@@ -103,7 +104,7 @@ def read_ledger(dataset: Dataset) -> Ledger:
 
 
 def _newest_versions(pairs: NDArray[np.int64], voters: NDArray[np.int64], facts: dict[int, Judge]) -> NDArray[np.bool_]:
-    """Which votes stay: all but those of a model of which a newer version judged the same pair. (types.newest_versions, in arrays)"""
+    """types.newest_versions in arrays: False for votes of a model of which a newer version judged the same pair."""
     names: dict[tuple[str, ...], int] = {}
     model_of = {
         pk: names.setdefault((each.kind, each.name, each.method) if each.kind in MODEL_KINDS else ("", str(pk)), len(names))
