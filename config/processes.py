@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from config.services.client import BASE_DIR
@@ -160,7 +160,8 @@ class Tree:
             time.sleep(TICK_SECONDS)
 
     def _say(self, child: Child, line: str) -> None:
-        self.say(f"{child.program.name:{self.width}} | {line}")
+        with suppress(OSError):  # whoever read our output may be gone; that is no reason to stop serving
+            self.say(f"{child.program.name:{self.width}} | {line}")
 
     def _bury(self, child: Child) -> None:
         assert child.process is not None  # noqa: S101

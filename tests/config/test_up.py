@@ -41,7 +41,7 @@ class Up:
     def printed(self) -> str:
         return (self.home / "up.txt").read_text()
 
-    def wait_for(self, check: Callable[[], object], what: str, seconds: float = 60) -> None:
+    def wait_for(self, check: Callable[[], object], what: str, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not check():
             assert time.monotonic() < deadline, f"waited {seconds} s for {what}; up printed:\n{self.printed()}"

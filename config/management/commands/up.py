@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from argparse import ArgumentParser
+from contextlib import suppress
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -39,17 +40,18 @@ class Command(BaseCommand):
 
     def serve(self, host: str, port: int | None, cpu_workers: int, stop: threading.Event) -> None:
         call_command("migrate", interactive=False, verbosity=0)
-        with tree(host=host, port=port, cpu_workers=cpu_workers, say=self.say):
+        with tree(host=host, port=port, cpu_workers=cpu_workers, say=self.say) as running:
             if port is None:
                 self.say("Workers are starting. Stop with Ctrl-C.")
             elif wait_until_answers(host, port, seconds=120, stop=stop):
                 self.say(f"Concord answers at http://{host}:{port}/  Stop with Ctrl-C.")
             elif not stop.is_set():
                 self.say("The site does not answer yet; see the lines of `web` above.")
-            while not stop.wait(60):
-                pass
+            while running.thread.is_alive() and not stop.wait(1):
+                continue
             self.say("Stopping.")
 
     def say(self, line: str) -> None:
-        self.stdout.write(line)
-        self.stdout.flush()
+        with suppress(OSError):  # `up | head`: the reader is gone
+            self.stdout.write(line)
+            self.stdout.flush()
