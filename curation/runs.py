@@ -65,8 +65,8 @@ def drain(run_id: int, *, seconds: float) -> bool:
 
 def turn(run_id: int) -> bool:
     """One chunk of an open run. False: there is nothing to claim."""
-    run = Run.objects.select_related("dataset__workspace", "judge", "recipe").get(pk=run_id)
-    if run.finished_at or run.cancelled_at:
+    run = Run.objects.select_related("dataset__workspace", "judge", "recipe").filter(pk=run_id).first()
+    if run is None or run.finished_at or run.cancelled_at:
         return False
     claimed = chunks.claim(run)
     if claimed is None:
