@@ -215,7 +215,7 @@ def store_issues(claimed: Import, outcome: Outcome, room: int) -> int:
     ImportIssue.objects.bulk_create(
         (
             ImportIssue(
-                imported=claimed, line=line, field=storable(fault.field)[:MOST_STALLED], code=fault.code,
+                imported=claimed, line=line, field=storable(fault.field)[:100], code=fault.code,
                 reason=storable(fault.reason)[:1000],
                 excerpt=fault.excerpt[:300], external_id=storable(name)[:200], fatal=fault.fatal,
             )

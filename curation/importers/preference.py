@@ -26,7 +26,7 @@ def conversation(row: dict[str, Any]) -> tuple[Messages, Messages, Messages]:
     """(prompt, chosen, rejected) as messages, the last two holding the replies only. Raises Broken."""
     for name in ("chosen", "rejected"):
         if row.get(name) is None:
-            raise Broken("field_missing", f"The row has no {name}.", name, list(row)[:20])
+            raise Broken("field_missing", f"The row has no {name}.", name, ", ".join(list(row)[:20]))
     chosen, rejected = row["chosen"], row["rejected"]
     if isinstance(chosen, list) != isinstance(rejected, list):
         raise Broken(

@@ -75,7 +75,7 @@ def parse(shape: str, row: dict[str, Any]) -> Parsed:
 def concord_row(row: dict[str, Any], faults: list[Fault]) -> PairRow:
     for name in ("prompt", "response_a", "response_b"):
         if row.get(name) is None:
-            raise Broken("field_missing", f"The row has no {name}.", name, list(row)[:20])
+            raise Broken("field_missing", f"The row has no {name}.", name, ", ".join(list(row)[:20]))
     prompt = prompt_of(row["prompt"])
     sides = [response_of(row[name], name) for name in ("response_a", "response_b")]
     identical = side_faults(row, prompt, sides, ("response_a", "response_b"), faults)

@@ -126,12 +126,12 @@ def test_good_rows_go_in_beside_bad_ones_and_every_bad_one_is_listed(dataset, tm
     rows = [pair_row(0), "{broken", pair_row(1, response_a=None), pair_row(2, response_a=True), '{"a": "\\u0000"}', pair_row(3)]
     done = bring_in(dataset, write_rows(tmp_path / "p.jsonl", rows))
     assert (done.state, done.rows_new, done.rows_bad) == ("done", 3, 3)
-    found = list(done.issues.order_by("id").values_list("line", "code", "fatal"))
+    found = list(done.issues.order_by("id").values_list("line", "field", "code", "excerpt", "fatal"))
     assert found == [
-        (2, "invalid_json", True),
-        (3, "field_missing", True),
-        (4, "response_not_text", False),
-        (5, "nul_character", True),
+        (2, "", "invalid_json", "{broken\n", True),
+        (3, "response_a", "field_missing", "id, source, prompt, response_a, response_b, labels, gold, meta", True),
+        (4, "response_a", "response_not_text", "true", False),
+        (5, "a", "nul_character", "␀", True),
     ]
 
 
