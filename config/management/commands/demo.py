@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from config.demo import job, judges, report
+from config.demo.generator import DemoPair
 from config.processes import port_taken, tree, wait_until_answers
 from config.services import ServicesFailed, ensure
 
@@ -22,12 +24,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seed", type=int, default=1, help="other seeds make other pairs")
+        parser.add_argument("--pairs", type=int, default=job.PAIRS, help="how many pairs to generate")
         parser.add_argument("--data", type=Path, help="a file or folder of your own pairs instead of generated ones")
         parser.add_argument("--no-serve", action="store_true", help="stop after the job")
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
 
-    def handle(self, *, seed: int, data: Path | None, no_serve: bool, host: str, port: int, **options: object) -> None:
+    def handle(
+        self, *, seed: int, pairs: int, data: Path | None, no_serve: bool, host: str, port: int, **options: object
+    ) -> None:
         if data and not data.exists():
             raise CommandError(f"{data} does not exist.")
         if not no_serve and port_taken(host, port):
@@ -38,13 +43,13 @@ class Command(BaseCommand):
         try:
             with ensure():
                 call_command("migrate", interactive=False, verbosity=0)
-                self.run(seed, data, None if no_serve else port, host, stop)
+                self.run(seed, [] if data else job.make_pairs(seed, pairs), data, None if no_serve else port, host, stop)
         except (ServicesFailed, job.DemoFailed) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError("Stopped. Run it again to go on where it was.") from None
 
-    def interrupt(self, stop: threading.Event):
+    def interrupt(self, stop: threading.Event) -> Callable[..., None]:
         def handler(*_: object) -> None:
             """The first signal ends the job or the serving; both end the process tree in order."""
             if not stop.is_set():
@@ -53,10 +58,11 @@ class Command(BaseCommand):
 
         return handler
 
-    def run(self, seed: int, data: Path | None, port: int | None, host: str, stop: threading.Event) -> None:
+    def run(
+        self, seed: int, pairs: list[DemoPair], data: Path | None, port: int | None, host: str, stop: threading.Event
+    ) -> None:
         started = time.monotonic()
         with ExitStack() as stack:
-            pairs = [] if data else job.make_pairs(seed)
             names = () if data else self.judges(stack, pairs)
             stack.enter_context(tree(host=host, port=port, cpu_workers=2, say=self.say))
             self.say(f"Curating {data or f'demo pairs, seed {seed}'}:")
@@ -67,7 +73,7 @@ class Command(BaseCommand):
             if port is not None:
                 self.serve(host, port, stop)
 
-    def judges(self, stack: ExitStack, pairs: list) -> tuple[str, ...]:
+    def judges(self, stack: ExitStack, pairs: list[DemoPair]) -> tuple[str, ...]:
         """The simulated judges' names, with their server running; an operator's own server takes precedence."""
         if settings.JUDGE_URL:
             self.say(f"Judges are asked at {settings.JUDGE_URL}.")
