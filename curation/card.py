@@ -38,6 +38,11 @@ TIE_POLICIES = {
     "zero_margin": "Each tie is there once with margin 0; which response is called chosen says nothing.",
 }
 ACTIONS = {"keep": "label kept", "flip": "label turned round", "relabel": "label given or changed"}
+AGREEMENT = {
+    "fleiss_kappa": "Fleiss' kappa",
+    "krippendorff_alpha": "Krippendorff's alpha, nominal",
+    "krippendorff_alpha_ordinal": "Krippendorff's alpha over seven strengths, ordinal",
+}
 SIDES = {"a": "response A", "b": "response B", "tie": "a tie"}
 
 
@@ -236,31 +241,39 @@ def _labels(facts: CardFacts) -> str:
 
 
 def _judges(facts: CardFacts) -> str:
+    judges = facts.manifest["judges"]
+    if not judges:
+        return "## Judges\n\nNo judgment on the released pairs is recorded."
     rows = [
         (
             inline(judge["kind"].replace("_", " ")),
             inline(judge["name"]),
             inline(judge["method"]) or "–",
-            f"`{judge['version'][:12]}`" if re.fullmatch(r"[\w.-]+", judge["version"]) else "–",
+            inline(judge["version"][:12]) or "–",
             f"{judge['judgments']:,}",
             f"{judge['pairs']:,}",
+            _percent(judge["agreeing"], judge["compared"]),
         )
-        for judge in facts.manifest["judges"]
+        for judge in judges
     ]
-    if not rows:
-        return "## Judges\n\nNo judgment on the released pairs is recorded."
-    return "## Judges\n\nWho judged the released pairs. People are named by number only.\n\n" + _table(
-        ("Kind", "Name", "Method", "Version", "Judgments", "Pairs"), rows, right=(4, 5)
+    head = ("Kind", "Name", "Method", "Version", "Judgments", "Pairs", "Agrees")
+    return (
+        "## Judges\n\nWho judged the released pairs; people are named by number only. The last column is the share of a judge's "
+        "verdicts for a side that name the response released as chosen; a judge whose verdicts made the labels agrees with them "
+        "more than it would with others.\n\n" + _table(head, rows, right=(4, 5, 6))
     )
 
 
 def _agreement(facts: CardFacts) -> str:
-    figures = facts.manifest.get("agreement") or {}
-    lines = [f"- {inline(name)}: {value:.3f}" for name, value in figures.items() if isinstance(value, (int, float))]
-    lines += [f"- {inline(name)}: undefined ({inline(value)})" for name, value in figures.items() if isinstance(value, str)]
-    return "## Agreement\n\n" + (
-        "\n".join(lines) or "Undefined: no two judges of the same kind gave verdicts on the same released pairs."
-    )
+    agreement = facts.manifest["agreement"]
+    if agreement["annotators"] < 2:
+        return "## Agreement among people\n\nUndefined: fewer than two people gave verdicts."
+    rows = []
+    for name, words in AGREEMENT.items():
+        value, note = agreement[name], inline(agreement["notes"].get(name, ""))
+        rows.append((words, "undefined" if value is None else f"{value:.3f}", note))
+    scope = f"{agreement['annotators']:,} people on {agreement['pairs']:,} pairs of the whole dataset, released or not."
+    return f"## Agreement among people\n\n{scope}\n\n" + _table(("Measure", "Value", "Note"), rows, right=(1,))
 
 
 def _left_out(facts: CardFacts) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import connection
 
+from curation import agreement_report, card
 from curation.exporters import ReleasedRow
 from curation.models import Dataset, Recipe, Release, ReleaseRow
 from curation.release_rows import Preview
@@ -12,14 +13,21 @@ from curation.release_rows import Preview
 Tally = defaultdict[str, Counter[Any]]
 
 # Judgments in force on released pairs. People of this app are told apart, but not named: a card is made to be published.
+# `compared` are verdicts that name a side on pairs whose released label does; `agreeing` those that name the chosen one.
 JUDGES = """
+    WITH label AS (
+        SELECT pair_id, min(chosen) AS chosen, max(margin) AS margin FROM curation_releaserow
+        WHERE release_id = %(release)s GROUP BY pair_id
+    )
     SELECT judge.kind, CASE WHEN judge.user_id IS NULL THEN judge.name ELSE 'person ' || judge.id END AS name, judge.method,
-           judge.version, judge.is_gold, count(*) AS judgments, count(DISTINCT judgment.pair_id) AS pairs
+           judge.version, judge.is_gold, count(*) AS judgments, count(DISTINCT judgment.pair_id) AS pairs,
+           count(*) FILTER (WHERE judgment.strength <> 0 AND label.margin > 0) AS compared,
+           count(*) FILTER (WHERE judgment.strength <> 0 AND label.margin > 0
+                              AND (judgment.strength < 0) = (label.chosen = 'a')) AS agreeing
     FROM curation_judgment judgment JOIN curation_judge judge ON judge.id = judgment.judge_id
+    JOIN label ON label.pair_id = judgment.pair_id
     WHERE judgment.dataset_id = %(dataset)s AND NOT judgment.retracted
       AND NOT EXISTS (SELECT 1 FROM curation_judgment later WHERE later.supersedes_id = judgment.id)
-      AND EXISTS (SELECT 1 FROM curation_releaserow released
-                  WHERE released.release_id = %(release)s AND released.pair_id = judgment.pair_id)
     GROUP BY judge.id ORDER BY judge.kind, judgments DESC, judge.id
 """
 GUIDELINES = """
@@ -96,8 +104,15 @@ def facts(
         "changes": changes(release_id, parent.pk) if parent else None,
         "judges": _rows(JUDGES, bound),
         "guidelines": _rows(GUIDELINES, bound),
+        "agreement": agreement_of_people(dataset),
         "recipes": list(Recipe.objects.filter(dataset=dataset).order_by("id").values("id", "name", "code_version")),
     }
+
+
+def agreement_of_people(dataset: Dataset) -> dict[str, Any]:
+    """Over all human judgments of the dataset, not of the release alone. A figure that is undefined is None, `notes` say why."""
+    report = agreement_report.report(dataset)
+    return {name: report[name] for name in ("annotators", "pairs", *card.AGREEMENT, "notes")}
 
 
 def changes(new_id: int, old_id: int) -> dict[str, int]:

@@ -14,7 +14,7 @@ from curation.models import Dataset, Release
 from curation.release_form import ReleaseForm
 
 PAGE = 25
-WEB_LIMIT = 200_000  # pairs: beyond, a cut takes longer than a page should wait, and the command does it
+WEB_LIMIT = 100_000  # pairs: beyond, a cut takes longer than a page should wait, and the command does it
 
 
 def release_list(request: HttpRequest, workspace: str, dataset: str) -> HttpResponse:
@@ -89,16 +89,9 @@ def release_page(request: HttpRequest, workspace: str, dataset: str, version: in
 
 
 def downloads(release: Release) -> list[dict[str, Any]]:
-    """One row per split: the profiles and formats it can be had in."""
-    words = {
-        "trl_implicit": "for reward models: whole conversations and margin",
-        "trl_explicit": "for DPO and others: prompt apart",
-    }
-    return [
-        {"split": split, "rows": n, "profile": profile, "words": words[profile]}
-        for profile in reversed(exporters.PROFILES)
-        for split, n in release.manifest["released"]["rows_by_split"].items()
-    ]
+    """One row per profile and split, the training split first."""
+    splits = sorted(release.manifest["released"]["rows_by_split"].items(), reverse=True)
+    return [{"split": split, "rows": n, "profile": profile} for profile in reversed(exporters.PROFILES) for split, n in splits]
 
 
 def release_download(request: HttpRequest, workspace: str, dataset: str, version: int, profile: str, format: str) -> HttpResponse:

@@ -68,9 +68,12 @@ def made_facts(**changes) -> card.CardFacts:
                 "is_gold": False,
                 "judgments": 12,
                 "pairs": 12,
+                "compared": 10,
+                "agreeing": 9,
             }
         ],
         "guidelines": [],
+        "agreement": {"annotators": 0, "pairs": 0, **dict.fromkeys(card.AGREEMENT), "notes": {}},
         "recipes": [],
     }
     return card.CardFacts(created="2025-01-31", notes="", manifest={**manifest, **changes})
@@ -239,7 +242,17 @@ def test_the_header_is_yaml_whatever_people_typed():
 def test_the_card_shows_hostile_names_as_text():
     stated = {"title": HOSTILE, "description": "1. " + HOSTILE, "source": HOSTILE, "licence": HOSTILE}
     judges = [
-        {"kind": "llm_judge", "name": HOSTILE, "method": HOSTILE, "version": "<b>", "is_gold": False, "judgments": 1, "pairs": 1}
+        {
+            "kind": "llm_judge",
+            "name": HOSTILE,
+            "method": HOSTILE,
+            "version": "<b>",
+            "is_gold": False,
+            "judgments": 1,
+            "pairs": 1,
+            "compared": 0,
+            "agreeing": 0,
+        }
     ]
     facts = made_facts(stated=stated, judges=judges, recipes=[{"id": 1, "name": HOSTILE, "code_version": "1"}])
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(card.body(facts, Layout()) + card.licence_note(facts))
@@ -248,7 +261,7 @@ def test_the_card_shows_hostile_names_as_text():
     assert html.count("<h1>") == 2
     assert html.count("<code>x") == 0
     [judge_row] = [line for line in html.split("<tr>") if "llm judge" in line]
-    assert judge_row.count("<td") == 6
+    assert judge_row.count("<td") == 7
 
 
 LICENCES = [
@@ -271,5 +284,16 @@ def test_the_card_tells_how_the_labels_came_to_be_and_what_is_missing():
     assert "| silver | label kept | judges\\_agree | 12 |" in text
     assert "| tie, left out by policy | silver | 8 |" in text
     assert "100.0 % of the pairs carry a label that no person of this project confirmed." in text
-    assert "## Agreement\n\nUndefined:" in text
+    assert "| 12 | 12 | 90.0 % |" in text
+    assert "Undefined: fewer than two people gave verdicts." in text
+    agreement = {
+        "annotators": 2,
+        "pairs": 9,
+        "fleiss_kappa": 0.8642,
+        "krippendorff_alpha": None,
+        "krippendorff_alpha_ordinal": 0.5,
+    }
+    text = card.body(made_facts(agreement={**agreement, "notes": {"krippendorff_alpha": "one label only"}}), Layout())
+    assert "| Fleiss' kappa | 0.864 |  |" in text
+    assert "| Krippendorff's alpha, nominal | undefined | one label only |" in text
     assert doctest.testmod(card).failed == 0
