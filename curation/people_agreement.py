@@ -40,10 +40,9 @@ def of_people(dataset: Dataset) -> PeopleAgreement:
     if not told:
         return PeopleAgreement("No pair was judged by two people yet, so their agreement cannot be measured.")
     pairs = {pair: place for place, pair in enumerate(dict.fromkeys(row["pair_id"] for row in told))}
-    judges = {judge: place for place, judge in enumerate(sorted({row["judge_id"] for row in told}))}
-    labels = np.full((len(judges), len(pairs)), np.nan)
-    for row in told:
-        labels[judges[row["judge_id"]], pairs[row["pair_id"]]] = row["side"]
-    alpha = agreement.krippendorff_alpha(labels)
-    unanimous = float((np.nanmin(labels, axis=0) == np.nanmax(labels, axis=0)).mean())
-    return PeopleAgreement("", alpha.value, alpha.reason, unanimous, len(pairs), len(judges), cut=len(pairs) == MOST_PAIRS)
+    places = np.array([pairs[row["pair_id"]] for row in told])
+    counts = agreement.label_counts(places, np.array([row["side"] for row in told]), (-1, 0, 1), n_pairs=len(pairs))
+    alpha = agreement.krippendorff_alpha(counts, (-1, 0, 1))
+    unanimous = float(((counts > 0).sum(axis=1) == 1).mean())
+    n_people = len({row["judge_id"] for row in told})
+    return PeopleAgreement("", alpha.value, alpha.reason, unanimous, len(pairs), n_people, cut=len(pairs) == MOST_PAIRS)

@@ -11,10 +11,10 @@ from django.db import connection
 from django.db.models import Count
 from django.utils import timezone
 
+from curation.consensus import METHODS
 from curation.models import Consensus, Dataset, Pair, Pool, User
 from curation.types import STORED_LABEL
 
-METHODS = ("dawid_skene", "majority")  # consensus methods, the one to show first
 Found = TypeVar("Found")
 
 # Judgments that count: not taken back and not replaced by a later one.
@@ -103,10 +103,9 @@ def funnel(dataset: Dataset) -> list[PoolCount]:
     ]
 
 
-def consensus_method(dataset: Dataset, wanted: str = "") -> str:
-    """The wanted method where it was computed, else the first that was; "" where none was."""
-    names = [wanted, *METHODS] if wanted in METHODS else METHODS
-    return next((name for name in names if Consensus.objects.filter(dataset=dataset, method=name).exists()), "")
+def consensus_methods(dataset: Dataset) -> list[str]:
+    """The methods by which a consensus was computed here, the one to show first."""
+    return [name for name in METHODS if Consensus.objects.filter(dataset=dataset, method=name).exists()]
 
 
 def judges_table(dataset: Dataset, *, method: str) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from curation.models import Dataset
 from models_runtime.judging import TEMPLATES
 
 LABELS = {
-    "seed_share": ("Random seed", "Share of all pairs, drawn at random, that people judge first."),
-    "review_share": ("Disagreement", "Share of all pairs that people judge because judges disagree."),
+    "seed_share": ("Judged first", "Share of all pairs, drawn at random, that people judge first."),
+    "review_share": ("Judged next", "Share of all pairs that people judge because judges disagree on them."),
     "overlap": ("People per pair", "Human labels wanted for each of those pairs."),
     "judges": ("LLM judges", "Models that the judge server serves, separated by commas."),
     "reward_models": ("Reward models", "Folders or hub ids, separated by commas."),

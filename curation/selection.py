@@ -6,7 +6,7 @@ that people of this app already judged, that an open batch already asks for, who
 an earlier pair.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -21,6 +21,7 @@ from curation.types import STORED_LABEL
 from models_runtime.hashing import content_hash
 
 ROWS_PER_INSERT = 2000
+CHOSEN = "chosen"  # policy and reason of pairs that a curator picked
 Chosen = list[tuple[int, float | None, str]]  # pair, score, reason: most wanted first
 
 
@@ -57,6 +58,28 @@ def open_batch(
     batch = ReviewBatch.objects.create(
         dataset=dataset, run=run, title=title or DEFAULT_TITLES[policy], policy=policy, overlap=overlap, created_by=user
     )
+    return _fill(batch, chosen)
+
+
+@transaction.atomic
+def open_chosen(dataset: Dataset, *, pairs: Sequence[int], overlap: int = 1, user: User, title: str = "") -> ReviewBatch:
+    """Ask people about the pairs that a curator picked, in the order given, whether or not people judged them before.
+
+    Left out are pairs of other datasets and pairs that an open batch asks for already. Raises CannotSelect when none is left.
+    """
+    Dataset.objects.select_for_update().get(pk=dataset.pk)
+    asked = ReviewItem.objects.filter(pair=OuterRef("pk"), batch__closed_at__isnull=True)
+    free = set(Pair.objects.filter(~Exists(asked), dataset=dataset, pk__in=pairs).values_list("pk", flat=True))
+    chosen = [(pair, None, CHOSEN) for pair in dict.fromkeys(pairs) if pair in free]
+    if not chosen:
+        raise CannotSelect("Nothing was sent: people are asked about these pairs already.")
+    batch = ReviewBatch.objects.create(
+        dataset=dataset, title=title or "Chosen by hand", policy=CHOSEN, overlap=overlap, created_by=user
+    )
+    return _fill(batch, chosen)
+
+
+def _fill(batch: ReviewBatch, chosen: Chosen) -> ReviewBatch:
     items = [
         ReviewItem(batch=batch, pair_id=pair, position=position, score=score, reason=reason)
         for position, (pair, score, reason) in enumerate(chosen)

@@ -20,7 +20,7 @@ JOURNEY = ("Import", "Run a recipe", "People judge", "Release")
 def dataset(request: HttpRequest, workspace: str, dataset: str) -> HttpResponse:
     found = dataset_for(request, workspace, dataset, READERS)
     funnel = queries.funnel(found)
-    method = queries.consensus_method(found)
+    method = next(iter(queries.consensus_methods(found)), "")
     recent = run_lists.recent(found, n=6)
     batches = queries.open_batches(found)
     releases = list(found.releases.order_by("-version")[:5])

@@ -16,7 +16,8 @@ MOST_CHOSEN = max(listing.PAGE_SIZES)
 
 def disagreement(request: HttpRequest, workspace: str, dataset: str) -> HttpResponse:
     found = dataset_for(request, workspace, dataset, READERS)
-    method = queries.consensus_method(found, request.GET.get("method", ""))
+    methods = queries.consensus_methods(found)
+    method = request.GET["method"] if request.GET.get("method") in methods else next(iter(methods), "")
     filters, size = DisagreementFilters.of(request.GET), listing.page_size(request.GET)
     keys = {name: request.GET.get(name) for name in ("after", "before")}
     context = {
@@ -25,7 +26,7 @@ def disagreement(request: HttpRequest, workspace: str, dataset: str) -> HttpResp
         "page": listing.disagreements_page(found, method, filters, size=size, **keys),
         "filters": filters,
         "size": size,
-        "methods": [name for name in queries.METHODS if queries.consensus_method(found, name) == name],
+        "methods": methods,
         "sorts": listing.SORTS.items(),
         "pools": Pool.choices,
         "sizes": listing.PAGE_SIZES,
@@ -43,12 +44,12 @@ def review_open(request: HttpRequest, workspace: str, dataset: str) -> HttpRespo
     if not chosen:
         messages.warning(request, "Nothing was sent: choose at least one pair.")
         return back
-    batch = selection.open_chosen(found, pairs=chosen, overlap=overlap, user=request.user, title="Chosen by hand")
-    n = batch.items.count()
-    if not n:
-        selection.close_batch(batch)
-        messages.info(request, "Nothing was sent: people are asked about these pairs already.")
+    try:
+        batch = selection.open_chosen(found, pairs=chosen, overlap=overlap, user=request.user)
+    except selection.CannotSelect as refusal:
+        messages.info(request, str(refusal))
         return back
+    n = batch.items.count()
     messages.success(
         request, f"{n} pair{'' if n == 1 else 's'} sent to people, {overlap} per pair. They are at the judging page now."
     )
