@@ -47,7 +47,7 @@ class Hub:
     repos: dict[str, Repo] = field(default_factory=dict)  # "datasets/owner/name"
     blobs: dict[str, bytes] = field(default_factory=dict)  # by sha256: what came through LFS
     requests: list[str] = field(default_factory=list)
-    refuse: int = 0  # answer every write with this status
+    refuse: dict[str, int] = field(default_factory=dict)  # "owner/name" -> status that every write to it is answered with
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -92,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
             for pattern, methods, needs_token, answer in ROUTES:
                 found = re.fullmatch(pattern, path)
                 if found and method in methods:
-                    if needs_token and self.refused():
+                    if needs_token and self.refused(found.groupdict().get("repo") or named(body)):
                         return None
                     return answer(self, found.groupdict(), body, parse_qs(parts.query))
         return self.send(404, {"error": "Not found"})
@@ -105,12 +105,12 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def refused(self) -> bool:
+    def refused(self, repo: str) -> bool:
         if self.headers.get("Authorization") != f"Bearer {self.hub.token}":
             self.send(401, {"error": "Invalid username or password."})
             return True
-        if self.hub.refuse:
-            self.send(self.hub.refuse, {"error": "The hub refuses."})
+        if repo in self.hub.refuse:
+            self.send(self.hub.refuse[repo], {"error": "The hub refuses."})
             return True
         return False
 
@@ -134,6 +134,14 @@ class Handler(BaseHTTPRequestHandler):
 
 def whoami(handler: Handler, where: dict[str, str], body: bytes, query: dict[str, list[str]]) -> None:
     handler.send(200, {"type": "user", "name": "owner", "orgs": []})
+
+
+def named(body: bytes) -> str:
+    """The repository that a request to create one names; "" for other bodies."""
+    if not body.startswith(b"{"):
+        return ""
+    asked = json.loads(body)
+    return f"{asked.get('organization') or 'owner'}/{asked.get('name')}"
 
 
 def create(handler: Handler, where: dict[str, str], body: bytes, query: dict[str, list[str]]) -> None:

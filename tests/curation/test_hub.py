@@ -47,60 +47,73 @@ def environment(tmp_path, url, **extra):
     }
 
 
-def push(tmp_path, hub, *options, token=TOKEN, url=None):
-    command = [sys.executable, "manage.py", "release", "push", "pairs", "owner/sums", "--workspace", "lab", *options]
-    env = environment(tmp_path, url or hub.url, HF_TOKEN=token)
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
+PUSHES = """
+import json, sys
+from django.core.management import CommandError, call_command
+for arguments in json.loads(sys.argv[-1]):
+    try:
+        call_command("release", "push", "pairs", *arguments, "--workspace", "lab", "--json")
+    except CommandError as error:
+        print(json.dumps({"error": str(error)}, indent=2))
+    print(flush=True)
+"""
+
+
+def push(tmp_path, url, *pushes, token=TOKEN):
+    """What each of these pushes printed, all in one process; and everything that process wrote."""
+    setup = "import django; django.setup()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{setup}\n{PUSHES}", json.dumps(pushes)], cwd=ROOT, capture_output=True, text=True, timeout=200,
+        env=environment(tmp_path, url, HF_TOKEN=token, DJANGO_SETTINGS_MODULE="config.settings"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [json.loads(part) for part in done.stdout.strip().split("\n\n")], done.stdout + done.stderr
+
+
+def run(*command, env):
+    return subprocess.run([sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
 
 
 def test_pushed_files_are_the_exported_ones_and_a_second_push_sends_nothing(release, hub, tmp_path):
-    first = push(tmp_path, hub, "--json")
-    assert first.returncode == 0, first.stderr
+    [first, second], said = push(tmp_path, hub.url, ["owner/sums"], ["owner/sums"])
     repo = hub.repos["datasets/owner/sums"]
     folder = releases.export(release)
-    local = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert {name: data for name, data in repo.files().items() if name != ".gitattributes"} == local
+    assert {name: data for name, data in repo.files().items() if name != ".gitattributes"} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
     assert repo.private
-    assert repo.commits[-1][1].startswith("Release 1 (")
-    assert json.loads(first.stdout)["new"] is True
-    commits, blobs = len(repo.commits), dict(hub.blobs)
-    assert len(blobs) == len(list(folder.glob("*.parquet"))) == 2
-
-    second = push(tmp_path, hub, "--json")
-    assert second.returncode == 0, second.stderr
-    assert json.loads(second.stdout)["new"] is False
-    assert (len(repo.commits), hub.blobs) == (commits, blobs)
-    assert TOKEN not in first.stdout + first.stderr + second.stdout + second.stderr
+    assert [summary for _, summary, _ in repo.commits] == ["initial commit", f"Release 1 ({release.content_hash[:12]})"]
+    assert (first["new"], second["new"]) == (True, False)
+    assert first["commit"] == second["commit"] == repo.head
+    assert len(hub.blobs) == sum(request.startswith("PUT /lfs/") for request in hub.requests) == 2
+    assert TOKEN not in said
 
 
 def test_a_later_release_takes_away_the_files_it_does_not_have_and_nothing_else(release, hub, tmp_path):
-    assert push(tmp_path, hub, "--public").returncode == 0
+    push(tmp_path, hub.url, ["owner/sums", "--public"])
     repo = hub.repos["datasets/owner/sums"]
     assert not repo.private
-    repo.commit("by hand", {**repo.files(), "figures/plot.parquet": b"mine"})
-    later = releases.cut(release.dataset)
-    assert push(tmp_path, hub).returncode == 0
-    assert set(repo.files()) == {
-        ".gitattributes",
-        "figures/plot.parquet",
-        "README.md",
-        "LICENSE.md",
-        "manifest.json",
-        "train.parquet",
-    }
-    assert json.loads(repo.files()["manifest.json"])["version"] == later.version == 2
-    assert push(tmp_path, hub, "--version", "1").returncode == 0
     assert "test.parquet" in repo.files()
+    repo.commit("by hand", {**repo.files(), "figures/train.parquet": b"mine"})
+    later = releases.cut(release.dataset)
+    push(tmp_path, hub.url, ["owner/sums"], ["owner/sums", "--version", "1"])
+    latest, first_again = repo.commits[-2][2], repo.files()
+    assert set(latest) == {".gitattributes", "figures/train.parquet", "README.md", "LICENSE.md", "manifest.json", "train.parquet"}
+    assert json.loads(latest["manifest.json"])["version"] == later.version == 2
+    assert set(first_again) == {*latest, "test.parquet"}
 
 
-def test_what_was_pushed_loads_from_the_hub(release, hub, tmp_path):
-    assert push(tmp_path, hub, "--profile", "trl_explicit", "--provenance").returncode == 0
+def test_what_the_command_pushed_loads_from_the_hub(release, hub, tmp_path):
+    env = environment(tmp_path, hub.url, HF_HUB_DISABLE_XET="1", HF_TOKEN=TOKEN)
+    options = ("owner/sums", "--workspace", "lab", "--profile", "trl_explicit", "--provenance")
+    pushed = run("manage.py", "release", "push", "pairs", *options, env=env)
+    assert pushed.returncode == 0, pushed.stderr
+    assert f"{hub.url}/datasets/owner/sums now holds pairs v1" in pushed.stdout
     code = (
         "import json; from datasets import load_dataset; loaded = load_dataset('owner/sums');"
         "print(json.dumps({split: list(rows) for split, rows in loaded.items()}))"
     )
-    env = environment(tmp_path, hub.url, HF_HUB_DISABLE_XET="1", HF_TOKEN=TOKEN)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
+    done = run("-c", code, env=env)
     assert done.returncode == 0, done.stderr
     loaded = json.loads(done.stdout.splitlines()[-1])
     assert {split: len(rows) for split, rows in loaded.items()} == release.manifest["released"]["rows_by_split"]
@@ -110,37 +123,32 @@ def test_what_was_pushed_loads_from_the_hub(release, hub, tmp_path):
     assert by_id["pair-1"]["strength"] == -1.5
 
 
-@pytest.mark.parametrize(
-    ("token", "status", "words"),
-    [
-        ("", 0, "set HF_TOKEN"),
-        ("hf_wrongwrong", 0, "does not accept the token"),
-        (TOKEN, 403, "no right to write to owner/sums"),
-        (TOKEN, 404, "no repository owner/sums"),
-    ],
-)
-def test_a_refusal_says_what_to_do_and_keeps_the_token_to_itself(release, hub, tmp_path, token, status, words):
-    hub.refuse = status
-    done = push(tmp_path, hub, token=token)
-    assert done.returncode == 1
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not token or token not in done.stdout + done.stderr
+def test_a_refusal_says_what_to_do_and_keeps_the_token_to_itself(release, hub, tmp_path):
+    hub.refuse = {"owner/forbidden": 403, "owner/gone": 404, "owner/broken": 418}
+    names = [["owner/forbidden"], ["owner/gone"], ["owner/broken"], ["a/b/c"]]
+    answers, said = push(tmp_path, hub.url, *names)
+    words = [answer["error"] for answer in answers]
+    assert "no right to write to owner/forbidden" in words[0]
+    assert "no repository owner/gone" in words[1]
+    assert words[2].startswith("The Hub answered 418.")
+    assert "use owner/name" in words[3]
+    assert TOKEN not in said
+    [refused], said = push(tmp_path, hub.url, ["owner/sums"], token="hf_wrongwrong")
+    assert "does not accept the token" in refused["error"]
+    assert "hf_wrongwrong" not in said
+    assert not hub.repos
 
 
-def test_a_hub_that_cannot_be_reached_is_said_in_words(release, tmp_path):
+def test_a_missing_token_and_a_hub_that_cannot_be_reached_are_said_in_words(release, tmp_path):
     with hub_server(TOKEN) as gone:
         url = gone.url
-    done = push(tmp_path, gone, url=url)
-    assert done.returncode == 1
-    assert f"The Hub at {url} cannot be reached" in done.stderr
-    assert "Traceback" not in done.stderr
+    [answer], _ = push(tmp_path, url, ["owner/sums"])
+    assert f"The Hub at {url} cannot be reached" in answer["error"]
+    with pytest.raises(releases.ReleaseError, match="set HF_TOKEN"):
+        push_without_token(release)
 
 
-def test_a_name_that_is_none_is_said_in_words(release, hub, tmp_path):
-    command = [sys.executable, "manage.py", "release", "push", "pairs", "a/b/c", "--workspace", "lab"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(tmp_path, hub.url, HF_TOKEN=TOKEN), capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 1
-    assert "use owner/name" in done.stderr
+def push_without_token(release):
+    from curation import hub as client
+
+    return client.push(release, "owner/sums", token="")
