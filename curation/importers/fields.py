@@ -29,7 +29,7 @@ def identifier(value: Any, field: str, *, missing: str | None = None) -> str:
 
 def bounded(values: dict[str, Any], code: str, field: str, faults: list[Fault]) -> dict[str, Any]:
     """The values, without the largest ones where all together are too large."""
-    if len(canonical_json(values)) <= MAX_EXTRA_BYTES:
+    if not values or len(canonical_json(values)) <= MAX_EXTRA_BYTES:
         return values
     sizes = {key: len(canonical_json({key: value})) for key, value in values.items()}
     left_out = []

@@ -235,7 +235,7 @@ def judgment_row(line: Line, opinion: Opinion, judges: dict[tuple[str, str, str]
     return judgments.ImportedRow(
         pair_id=line.pair_id, judge_id=judges[opinion.judge_key], strength=opinion.strength, tie_kind=opinion.tie_kind,
         rationale=opinion.rationale, order_shown=opinion.order, occasion=occasion, raw_output=opinion.raw,
-        detail=canonical_json(opinion.detail).decode(),
+        detail=canonical_json(opinion.detail).decode() if opinion.detail else "{}",
     )  # fmt: skip
 
 
