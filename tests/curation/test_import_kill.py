@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -86,3 +87,24 @@ def test_the_lease_of_a_dead_process_runs_out_by_itself(transactional_db, datase
     time.sleep(1.2)
     importers.resume(started.pk)
     assert counts(dataset)["pairs"] == 10
+
+
+def test_two_files_with_the_same_pairs_go_in_at_once_without_doubles(transactional_db, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "BATCH_ROWS", 50)
+    rows = [pair_row(n) for n in range(600)]
+    files = [write_rows(tmp_path / "one.jsonl", rows), write_rows(tmp_path / "two.jsonl", rows[::-1])]
+
+    def work(path):
+        try:
+            started = importers.start_import(dataset, path, file_name=path.name)
+            importers.resume(started.pk)
+            started.refresh_from_db()
+            return started.state, started.rows_new, started.rows_known, started.rows_bad
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(work, files))
+    assert [result[0] for result in results] == ["done", "done"]
+    assert sum(result[1] for result in results) == sum(result[2] for result in results) == 600
+    assert counts(dataset) == {"prompts": 200, "responses": 1200, "pairs": 600, "judgments": 1800}

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from django.db import connection
+from pyarrow import parquet as pq
 
 from curation import importers, people
 from curation.importers import jobs
@@ -120,6 +122,23 @@ def test_verdicts_without_ids_repeat_safely_too(dataset, tmp_path):
     bring_in(dataset, write_rows(tmp_path / "v.jsonl", rows))
     again = bring_in(dataset, write_rows(tmp_path / "w.jsonl", [*rows, verdict_row(0, id=None, raw="three")]))
     assert (again.rows_new, again.rows_known) == (1, 2)
+
+
+def test_trl_rows_of_a_parquet_file_become_pairs_with_a_stored_label(dataset, tmp_path):
+    def turns(reply):
+        return [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": reply}]
+
+    rows = [{"chosen": turns(f"good {n}"), "rejected": turns("bad"), "margin": float(n % 3 + 1)} for n in range(20)]
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    done = bring_in(dataset, path)
+    assert (done.shape, done.rows_new, done.rows_bad) == ("preference", 20, 0)
+    assert counts(dataset) == {"prompts": 1, "responses": 21, "pairs": 20, "judgments": 20}
+    for judgment in Judgment.objects.select_related("judge", "pair__response_a", "pair__response_b"):
+        chosen = judgment.pair.response_a if judgment.strength < 0 else judgment.pair.response_b
+        assert chosen.messages[0]["content"].startswith("good")
+        assert (judgment.judge.name, abs(judgment.strength)) == ("stored label", judgment.detail["margin"])
+    assert bring_in(dataset, path).rows_known == 20
 
 
 def test_good_rows_go_in_beside_bad_ones_and_every_bad_one_is_listed(dataset, tmp_path):
