@@ -156,7 +156,6 @@ def preview(dataset: Dataset, settings: CutSettings, *, watermark: int = 2**62) 
 def stream(dataset: Dataset, settings: CutSettings, *, watermark: int) -> Iterator[CutRow]:
     """The rows in the order of pair ids, read through a server-side cursor. Call inside a transaction."""
     with connection.chunked_cursor() as cursor:
-        cursor.itersize = ROWS_PER_FETCH
         cursor.execute(STREAMED, _parameters(dataset, settings, watermark))
         while found := cursor.fetchmany(ROWS_PER_FETCH):
             for row in found:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
@@ -94,7 +94,9 @@ def downloads(release: Release) -> list[dict[str, Any]]:
     return [{"split": split, "rows": n, "profile": profile} for profile in reversed(exporters.PROFILES) for split, n in splits]
 
 
-def release_download(request: HttpRequest, workspace: str, dataset: str, version: int, profile: str, format: str) -> HttpResponse:
+def release_download(
+    request: HttpRequest, workspace: str, dataset: str, version: int, profile: str, format: str
+) -> HttpResponseBase:
     """One split's file, made on first demand and streamed. ?split=, ?style=plain and ?provenance=1 choose what is in it."""
     found = dataset_for(request, workspace, dataset, READERS)
     release = release_of(found, version)

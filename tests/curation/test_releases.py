@@ -235,6 +235,29 @@ def test_a_decision_that_commits_late_with_a_low_id_does_not_break_the_release(d
     assert "late" in {row["reason"] for row in release.manifest["released"]["by_reason"]}
 
 
+def test_a_cut_does_not_wait_for_ever_for_decisions_under_way(dataset, decided, monkeypatch):
+    monkeypatch.setattr(releases, "WATERMARK_WAIT", "200ms")
+    writing, done = threading.Event(), threading.Event()
+
+    def slow_writer():
+        with transaction.atomic():
+            make_decision(decided[0], strength=3, pool="gold")
+            writing.set()
+            done.wait(20)
+        connection.close()
+
+    writer = threading.Thread(target=slow_writer)
+    writer.start()
+    writing.wait(5)
+    try:
+        with pytest.raises(releases.ReleaseError, match="Wait for the run to finish"):
+            releases.cut(dataset)
+    finally:
+        done.set()
+        writer.join()
+    assert releases.cut(dataset).version == 1
+
+
 def test_two_cuts_at_once_make_one_release(dataset, decided):
     made, refused = [], []
     together = threading.Barrier(4)
