@@ -24,6 +24,12 @@ PURE = (
     "curation/recipes.py",
     "curation/importers/reading.py",
     "curation/importers/shapes.py",
+    "curation/importers/preference.py",
+    "curation/importers/opinions.py",
+    "curation/importers/messages.py",
+    "curation/importers/fields.py",
+    "curation/importers/faults.py",
+    "curation/importers/parquet.py",
     "config/demo/tasks.py",
     "config/demo/generator.py",
 )

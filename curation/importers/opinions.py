@@ -9,7 +9,6 @@ from curation.importers.faults import Broken, Fault, shown
 from curation.importers.fields import bounded, identifier
 from curation.importers.reading import kind_of
 
-STORED_LABEL = "stored label"
 GOLD = "gold"
 MAX_LABELS = 1_000
 SIGNS = {"a": -1, "b": 1, "tie": 0, "both_bad": 0}

@@ -10,8 +10,9 @@ from typing import Any
 from curation.importers.faults import Broken, Fault, shown
 from curation.importers.fields import bounded, identifier
 from curation.importers.messages import Messages, messages_of, prompt_of, response_of
-from curation.importers.opinions import STORED_LABEL, Opinion, graded, number
+from curation.importers.opinions import Opinion, graded, number
 from curation.importers.reading import kind_of
+from curation.types import STORED_LABEL
 from models_runtime.hashing import content_hash
 
 # Where the reply begins in the transcripts that public sets hold: the last of these in the shared beginning ends the prompt.
