@@ -18,6 +18,11 @@ class Guideline(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["dataset", "version"], name="guideline_version_once")]
 
+    @property
+    def label(self) -> str:
+        """As judgments name it."""
+        return f"v{self.version}"
+
 
 class GuidelineSeen(models.Model):
     """A person opened this version, so the drawer need not open by itself again."""
@@ -51,9 +56,13 @@ class Slot(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["item", "number"], name="slot_once"),
-            models.UniqueConstraint(fields=["item", "annotator"], condition=Q(annotator__isnull=False), name="slot_once_per_annotator"),
+            models.UniqueConstraint(
+                fields=["item", "annotator"], condition=Q(annotator__isnull=False), name="slot_once_per_annotator"
+            ),
             models.CheckConstraint(condition=Q(left__in=["", "a", "b"]), name="slot_side_known"),
-            models.CheckConstraint(condition=Q(judgment__isnull=True) | Q(annotator__isnull=False), name="slot_answer_has_annotator"),
+            models.CheckConstraint(
+                condition=Q(judgment__isnull=True) | Q(annotator__isnull=False), name="slot_answer_has_annotator"
+            ),
         ]
         indexes = [
             models.Index(fields=["dataset", "position", "id"], name="slot_to_claim", condition=Q(judgment__isnull=True)),
@@ -71,4 +80,6 @@ class Skip(models.Model):
     undone_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["item", "annotator"], condition=Q(undone_at__isnull=True), name="skip_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["item", "annotator"], condition=Q(undone_at__isnull=True), name="skip_once")
+        ]

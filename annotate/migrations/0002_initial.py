@@ -6,100 +6,116 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('annotate', '0001_initial'),
-        ('curation', '0001_initial'),
+        ("annotate", "0001_initial"),
+        ("curation", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='guideline',
-            name='created_by',
+            model_name="guideline",
+            name="created_by",
             field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name='guideline',
-            name='dataset',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='guidelines', to='curation.dataset'),
+            model_name="guideline",
+            name="dataset",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="guidelines", to="curation.dataset"
+            ),
         ),
         migrations.AddField(
-            model_name='guidelineseen',
-            name='guideline',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='seen', to='annotate.guideline'),
+            model_name="guidelineseen",
+            name="guideline",
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="seen", to="annotate.guideline"),
         ),
         migrations.AddField(
-            model_name='guidelineseen',
-            name='user',
+            model_name="guidelineseen",
+            name="user",
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name='skip',
-            name='annotator',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='skips', to=settings.AUTH_USER_MODEL),
+            model_name="skip",
+            name="annotator",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="skips", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='skip',
-            name='item',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='skips', to='curation.reviewitem'),
+            model_name="skip",
+            name="item",
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="skips", to="curation.reviewitem"),
         ),
         migrations.AddField(
-            model_name='slot',
-            name='annotator',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='slots', to=settings.AUTH_USER_MODEL),
+            model_name="slot",
+            name="annotator",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="slots", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='slot',
-            name='dataset',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='slots', to='curation.dataset'),
+            model_name="slot",
+            name="dataset",
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="slots", to="curation.dataset"),
         ),
         migrations.AddField(
-            model_name='slot',
-            name='item',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='slots', to='curation.reviewitem'),
+            model_name="slot",
+            name="item",
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="slots", to="curation.reviewitem"),
         ),
         migrations.AddField(
-            model_name='slot',
-            name='judgment',
-            field=models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='slot', to='curation.judgment'),
+            model_name="slot",
+            name="judgment",
+            field=models.OneToOneField(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="slot", to="curation.judgment"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='guideline',
-            constraint=models.UniqueConstraint(fields=('dataset', 'version'), name='guideline_version_once'),
+            model_name="guideline",
+            constraint=models.UniqueConstraint(fields=("dataset", "version"), name="guideline_version_once"),
         ),
         migrations.AddConstraint(
-            model_name='guidelineseen',
-            constraint=models.UniqueConstraint(fields=('guideline', 'user'), name='guideline_seen_once'),
+            model_name="guidelineseen",
+            constraint=models.UniqueConstraint(fields=("guideline", "user"), name="guideline_seen_once"),
         ),
         migrations.AddConstraint(
-            model_name='skip',
-            constraint=models.UniqueConstraint(condition=models.Q(('undone_at__isnull', True)), fields=('item', 'annotator'), name='skip_once'),
+            model_name="skip",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("undone_at__isnull", True)), fields=("item", "annotator"), name="skip_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='slot',
-            index=models.Index(condition=models.Q(('judgment__isnull', True)), fields=['dataset', 'position', 'id'], name='slot_to_claim'),
+            model_name="slot",
+            index=models.Index(
+                condition=models.Q(("judgment__isnull", True)), fields=["dataset", "position", "id"], name="slot_to_claim"
+            ),
         ),
         migrations.AddIndex(
-            model_name='slot',
-            index=models.Index(fields=['annotator', '-answered_at'], name='slot_by_annotator'),
+            model_name="slot",
+            index=models.Index(fields=["annotator", "-answered_at"], name="slot_by_annotator"),
         ),
         migrations.AddConstraint(
-            model_name='slot',
-            constraint=models.UniqueConstraint(fields=('item', 'number'), name='slot_once'),
+            model_name="slot",
+            constraint=models.UniqueConstraint(fields=("item", "number"), name="slot_once"),
         ),
         migrations.AddConstraint(
-            model_name='slot',
-            constraint=models.UniqueConstraint(condition=models.Q(('annotator__isnull', False)), fields=('item', 'annotator'), name='slot_once_per_annotator'),
+            model_name="slot",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("annotator__isnull", False)), fields=("item", "annotator"), name="slot_once_per_annotator"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='slot',
-            constraint=models.CheckConstraint(condition=models.Q(('left__in', ['', 'a', 'b'])), name='slot_side_known'),
+            model_name="slot",
+            constraint=models.CheckConstraint(condition=models.Q(("left__in", ["", "a", "b"])), name="slot_side_known"),
         ),
         migrations.AddConstraint(
-            model_name='slot',
-            constraint=models.CheckConstraint(condition=models.Q(('judgment__isnull', True), ('annotator__isnull', False), _connector='OR'), name='slot_answer_has_annotator'),
+            model_name="slot",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("judgment__isnull", True), ("annotator__isnull", False), _connector="OR"),
+                name="slot_answer_has_annotator",
+            ),
         ),
     ]
