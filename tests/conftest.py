@@ -6,6 +6,12 @@ from curation import people
 from curation.models import Dataset, Role, User, Workspace
 
 
+@pytest.fixture(autouse=True)
+def fast_passwords(settings) -> None:
+    """Hashing as slow as in production would take most of the tests' time."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def workspace(db) -> Workspace:
     return people.get_or_create_workspace("lab", "Lab")
