@@ -63,8 +63,8 @@ class LlmJudge:
 class TrainHead:
     """Train a Bradley-Terry head on frozen embeddings.
 
-    labels: "gold" (decided by people), "stored" (the labels the pairs came with), "both", or "auto": gold where there are at
-    least `least_gold` of them, with the stored labels beside them. stored_weight: what a stored label weighs beside a gold one.
+    labels: "gold" (decided by people), "stored" (the labels the pairs came with; people's where there are none), "both", or
+    "auto": both where there are at least `least_gold` gold ones, else the stored ones. stored_weight: of one beside a gold one.
     """
 
     step: ClassVar[str] = "train_head"

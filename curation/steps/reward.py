@@ -42,9 +42,9 @@ def prepare(dataset: Dataset, params: recipes.Reward, recipe: Recipe | None) -> 
 
 
 def head_for(dataset: Dataset, recipe: Recipe | None) -> Judge | None:
-    """The head to score with. None while its recipe is only being started: it trains one first."""
+    """The head to score with. None in a recipe that has not trained one yet, or found no labels to train one on."""
     found = newest_head(dataset, recipe)
-    if found is None and (recipe is None or recipe.runs.exists()):
+    if found is None and recipe is None:
         raise CannotRun("There is no trained reward head: run the step train_head first, or name a model.")
     return found
 
@@ -52,6 +52,8 @@ def head_for(dataset: Dataset, recipe: Recipe | None) -> Judge | None:
 def compute(work: Work) -> Scored:
     """Rewards of the responses in this range that have none by this judge."""
     judge = work.run.judge
+    if judge is None:
+        return Scored([], [])
     ids = response_ids(work)
     known = set(Reward.objects.filter(judge=judge, response__in=ids).values_list("response_id", flat=True))
     open_ids = sorted(ids - known)
@@ -97,6 +99,8 @@ def by_head(work: Work, open_ids: list[int]) -> Scored:
 def store(work: Work, scored: Scored) -> Stored:
     """Rewards first; then judgments and margins of this range's pairs from what is stored, whoever computed it."""
     judge = work.run.judge
+    if judge is None:
+        return Stored(n_missing=work.pairs.count())
     if scored.vectors:
         embed.insert(ModelSpec(**judge.spec["embedder"]), scored.vectors)
     new = [

@@ -46,9 +46,15 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Trained:
+    """key "": nothing was trained, and the report says why."""
+
     key: str
     revision: str
     report: dict[str, Any]
+
+
+class TooFew(CannotRun):
+    """There are not enough labels to train on."""
 
 
 def prepare(dataset: Dataset, params: recipes.TrainHead, recipe: Recipe | None) -> None:
@@ -65,7 +71,17 @@ def where_the_ledger_stands(dataset: Dataset, params: recipes.TrainHead) -> dict
 
 
 def compute(work: Work) -> Trained:
-    """Train on what is labelled now, or find that exactly this head was trained before."""
+    """A recipe goes on without a head where there is nothing to train on; a run by itself fails with the reason."""
+    try:
+        return trained_now(work)
+    except TooFew as error:
+        if work.run.recipe_id is None:
+            raise
+        return Trained("", "", {"skipped": str(error)})
+
+
+def trained_now(work: Work) -> Trained:
+    """Train on what is labelled now. The same labels and parameters give the same files and key."""
     params: Any = work.params
     examples = chosen_examples(labelled(work), params)
     facts = {
@@ -76,7 +92,7 @@ def compute(work: Work) -> Trained:
     key = key_of(facts)
     data = gather(examples, params)
     if len(data.pairs) < LEAST_PAIRS:
-        raise CannotRun("There are too few labelled pairs with embeddings to train on: run the step embed first.")
+        raise TooFew("There are too few labelled pairs with embeddings to train on: run the step embed first.")
     trained = fit(data, params)
     heads.save(trained, key)
     final = trained.final
@@ -123,17 +139,17 @@ def chosen_examples(found: Iterator[Example], params: recipes.TrainHead) -> list
     examples = list(found)
     gold, stored = [each for each in examples if each.gold], [each for each in examples if not each.gold]
     if params.labels == "gold" and len(gold) < params.least_gold:
-        raise CannotRun(f"People decided {len(gold)} pairs; {params.least_gold} are needed to train on them alone.")
+        raise TooFew(f"People decided {len(gold)} pairs; {params.least_gold} are needed to train on them alone.")
     if params.labels == "gold":
         stored = []
-    if params.labels == "stored" or (params.labels == "auto" and len(gold) < params.least_gold and stored):
+    if stored and (params.labels == "stored" or (params.labels == "auto" and len(gold) < params.least_gold)):
         gold = []
     gold = gold[: params.most_pairs]
     room = params.most_pairs - len(gold)
     if len(stored) > room:
         stored = [stored[int(place)] for place in np.linspace(0, len(stored) - 1, room)] if room else []
     if len(gold) + len(stored) < LEAST_PAIRS:
-        raise CannotRun("There are no labels to train on: people have judged too few pairs, and the pairs came without labels.")
+        raise TooFew("There are no labels to train on: people have judged too few pairs, and the pairs came without labels.")
     return sorted(gold + stored, key=lambda each: each.pair)
 
 
@@ -204,6 +220,8 @@ def accuracy_on_gold(trained: heads.Heads, data: TrainingSet) -> float | None:
 
 def store(work: Work, trained: Trained) -> Stored:
     """The head becomes a judge of its own; training the same again finds the same judge."""
+    if not trained.key:
+        return Stored(report=trained.report)
     params: Any = work.params
     spec = {
         "model": {"backend": "embedding_head", "checkpoint": trained.key, "revision": trained.revision},
@@ -222,7 +240,7 @@ def head_judge(dataset: Dataset, spec: dict[str, Any]) -> Judge:
 
 
 def newest_head(dataset: Dataset, recipe: Recipe | None) -> Judge | None:
-    """The head trained last: in this recipe, or of the whole dataset where there is no recipe."""
+    """The head trained last, in this recipe where there is one; None where none was, or the last had no labels."""
     runs = dataset.runs.filter(step="train_head", report__judge__isnull=False)
     if recipe is not None:
         runs = runs.filter(recipe=recipe)

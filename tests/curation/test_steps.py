@@ -208,6 +208,15 @@ def test_without_labels_there_is_nothing_to_train_on_and_the_run_says_so(dataset
     assert (chunk.attempts, "no labels" in chunk.error) == (1, True)
 
 
+def test_a_recipe_without_labels_goes_on_without_a_head_and_says_so(dataset, pairs):
+    recipe = runs.start_recipe(dataset, Recipe("mine", (Embed(EMBEDDER), TrainHead(EMBEDDER), RewardStep(), Decide())))
+    for number in range(4):
+        assert drained(recipe.runs.get(step_no=number)).state == "done"
+    assert "no labels" in recipe.runs.get(step="train_head").report["skipped"]
+    assert runs.progress(recipe.runs.get(step="reward")).n_missing == 40
+    assert not Reward.objects.exists()
+
+
 def test_a_head_missing_on_this_machine_is_named(dataset, pairs):
     done(dataset, Embed(EMBEDDER))
     store_labels(dataset, pairs)
