@@ -84,7 +84,9 @@ def test_a_second_answer_that_names_no_first_is_refused(pair, judge):
         judgments.record(pair, judge, strength=1)
 
 
-def test_only_a_judgment_in_force_by_the_same_judge_on_the_same_pair_can_be_superseded(dataset, pair, judge, workspace, annotator_two):
+def test_only_a_judgment_in_force_by_the_same_judge_on_the_same_pair_can_be_superseded(
+    dataset, pair, judge, workspace, annotator_two
+):
     old = judgments.record(pair, judge, strength=2)
     with pytest.raises(Refused):
         judgments.record(pair, judgments.human_judge(workspace, annotator_two), strength=1, supersedes=old)
@@ -112,7 +114,9 @@ def test_current_judgments_are_those_of_the_dataset_asked_for(workspace, dataset
     assert list(judgments.current(other)) == [there]
 
 
-@pytest.mark.parametrize(("strength", "tie_kind"), [(0, ""), (None, ""), (4, ""), (1, "tie"), (0, "unreadable"), (None, "both_bad")])
+@pytest.mark.parametrize(
+    ("strength", "tie_kind"), [(0, ""), (None, ""), (4, ""), (1, "tie"), (0, "unreadable"), (None, "both_bad")]
+)
 def test_a_strength_that_does_not_fit_its_tie_kind_is_refused_in_words(pair, judge, strength, tie_kind):
     with pytest.raises(Refused, match="does not fit"):
         judgments.record(pair, judge, strength=strength, tie_kind=tie_kind)

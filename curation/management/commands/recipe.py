@@ -48,7 +48,11 @@ class Command(BaseCommand):
             if found.state in ("cancelled", "reviewing") or (found.state == "done" and run.step_no + 1 == steps):
                 return
             time.sleep(POLL_SECONDS)
-            if found.state == "failed" and not runs.advance(recipe.pk) and not recipe.runs.filter(step_no__gt=run.step_no).exists():
+            if (
+                found.state == "failed"
+                and not runs.advance(recipe.pk)
+                and not recipe.runs.filter(step_no__gt=run.step_no).exists()
+            ):
                 raise CommandError(first_error(run))
 
 
