@@ -258,9 +258,9 @@ def _judges(facts: CardFacts) -> str:
     ]
     head = ("Kind", "Name", "Method", "Version", "Judgments", "Pairs", "Agrees")
     return (
-        "## Judges\n\nWho judged the released pairs; people who worked in Concord are named by number only. The last column is the share of a judge's "
-        "verdicts for a side that name the response released as chosen; a judge whose verdicts made the labels agrees with them "
-        "more than it would with others.\n\n" + _table(head, rows, right=(4, 5, 6))
+        "## Judges\n\nWho judged the released pairs; people who worked in Concord are named by number only. The last "
+        "column is the share of a judge's verdicts for a side that name the response released as chosen; a judge whose verdicts "
+        "made the labels agrees with them more than it would with others.\n\n" + _table(head, rows, right=(4, 5, 6))
     )
 
 
