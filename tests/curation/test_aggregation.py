@@ -123,29 +123,15 @@ def test_disagreement_is_zero_when_all_say_the_same_and_one_when_evenly_spread()
 rows_of_votes = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3), st.sampled_from([A, TIE, B])), min_size=1, max_size=40)
 
 
-@settings(max_examples=6, deadline=None)
-@given(rows_of_votes)
-def test_swapping_the_responses_of_all_pairs_mirrors_the_result(rows):
+@settings(max_examples=5, deadline=None)
+@given(rows_of_votes, st.randoms())
+def test_neither_the_sides_nor_the_order_of_the_votes_matter(rows, random):
+    """Swapping all pairs' responses mirrors the result, shuffling the votes changes nothing, and every row is a distribution."""
     swapped = [(pair, judge, 2 - said) for pair, judge, said in rows]
+    random.shuffle(swapped)
     for method in (aggregation.majority, aggregation.dawid_skene):
         one, other = method(votes_of(rows, 8, 4)), method(votes_of(swapped, 8, 4))
         assert np.allclose(one, other[:, ::-1], atol=1e-6, equal_nan=True)
-
-
-@settings(max_examples=6, deadline=None)
-@given(rows_of_votes, st.randoms())
-def test_the_order_in_which_votes_came_changes_nothing(rows, random):
-    shuffled = rows[:]
-    random.shuffle(shuffled)
-    assert np.array_equal(
-        aggregation.dawid_skene(votes_of(rows, 8, 4)), aggregation.dawid_skene(votes_of(shuffled, 8, 4)), equal_nan=True
-    )
-
-
-@settings(max_examples=6, deadline=None)
-@given(rows_of_votes)
-def test_probabilities_of_a_pair_add_up_to_one(rows):
-    found = aggregation.dawid_skene(votes_of(rows, 8, 4))
-    voted = ~np.isnan(found[:, 0])
-    assert np.allclose(found[voted].sum(axis=1), 1)
-    assert ((found[voted] >= 0) & (found[voted] <= 1)).all()
+        voted = ~np.isnan(one[:, 0])
+        assert np.allclose(one[voted].sum(axis=1), 1)
+        assert (one[voted] >= 0).all()
