@@ -13,6 +13,8 @@ from models_runtime.types import ModelSpec
 
 EMBEDDER = ModelSpec("minilm")
 JUDGE_TEMPLATE = "pairwise_v1"
+CONTENT_SIGNALS = ("length_difference", "identical_responses", "exact_duplicate", "label_conflict")
+JUDGE_SIGNALS = ("judge_agreement", "order_consistency")  # worth measuring once judges have spoken
 
 
 class BadRecipe(ValueError):
@@ -184,12 +186,12 @@ def opinions_of_models(params: Params) -> tuple[Step, ...]:
     """The steps that need no labels: signals, embeddings, and every judge and reward model that was named."""
     rewards = tuple(Reward(ModelSpec("hf_reward", name)) for name in params.reward_models)
     judges = tuple(LlmJudge(ModelSpec("openai", name), params.template) for name in params.judges)
-    return (Signals(), Embed(), *rewards, *judges)
+    return (Signals(CONTENT_SIGNALS), Embed(), *rewards, *judges)
 
 
 def scale(params: Params, *, labels: str) -> tuple[Step, ...]:
     """Train on what is known by now, score everything, and weigh all opinions."""
-    return (TrainHead(labels=labels, seed=params.seed), Reward(), Consensus(params.consensus))
+    return (TrainHead(labels=labels, seed=params.seed), Reward(), Signals(JUDGE_SIGNALS), Consensus(params.consensus))
 
 
 BUILDERS: dict[str, Callable[[Params], Recipe]] = {"verify_and_scale": verify_and_scale, "triage": triage}
