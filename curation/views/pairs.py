@@ -107,9 +107,7 @@ def pair_decide(request: HttpRequest, workspace: str, dataset: str, pair_id: int
         after = decisions.decide_by_hand(
             decided, user=request.user, choice=request.POST.get("choice", ""), note=request.POST.get("note", "")[:2000]
         )
-        messages.success(
-            request, f"Decided: {after.get_action_display().lower()}. The pair is now {after.get_pool_after_display().lower()}."
-        )
+        messages.success(request, f"Decided. The pair is now {after.get_pool_after_display().lower()}.")
     except decisions.Refused as refusal:
         messages.error(request, str(refusal))
     address = reverse("pair", args=(workspace, dataset, pair_id))
