@@ -2,6 +2,8 @@
 
 A judge has one vote per pair. What it said in both orders, or in several samples, is merged first: all alike, that verdict;
 otherwise its answers divide the vote. A judge that follows the position rather than the content thereby cancels itself out.
+Dawid-Skene counts the verdict that a judge gave most often, and a judge without one as silent on that pair: how it errs when it
+sticks to a verdict must not be mixed with how it wavers.
 
 Dawid and Skene (1979) estimates for each judge how often it says each verdict when a, tie or b is true. Which response is
 called A means nothing, so every pair enters twice, as it is and mirrored: swapping a pair's responses then mirrors its result
@@ -83,14 +85,31 @@ def dawid_skene(votes: Votes, known: Mapping[int, int] | None = None, *, max_fit
     """
     known = dict(known or {})
     voted = np.unique(votes.pair)
+    firm = leading(votes)
     result = np.full((votes.n_pairs, N_CLASSES), np.nan)
-    if len(voted):
-        fitted = _sample(votes, voted, known, max_fit_pairs)
+    if len(firm.pair):
+        fitted = _sample(firm, np.unique(firm.pair), known, max_fit_pairs)
         prior, errors = _learn(_mirrored(fitted), _mirrored_known(known, votes.n_pairs), n_judges=votes.n_judges)
-        result[voted] = _posterior(votes, prior, errors)[voted]
+        result[voted] = _posterior(firm, prior, errors)[voted]
+    else:
+        result[voted] = majority(votes)[voted]
     for pair, verdict in known.items():
         result[pair] = np.eye(N_CLASSES)[verdict]
     return result
+
+
+def leading(votes: Votes) -> Votes:
+    """Of each judge and pair the verdict with more of the vote than any other, as a whole vote; none where two share the lead."""
+    voter = votes.pair.astype(np.int64) * votes.n_judges + votes.judge
+    order = np.lexsort((-votes.weight, voter))
+    voter, weight = voter[order], votes.weight[order]
+    first = np.ones(len(order), bool)
+    first[1:] = voter[1:] != voter[:-1]
+    shared = np.zeros(len(order), bool)
+    shared[:-1] = (voter[1:] == voter[:-1]) & (weight[1:] == weight[:-1])
+    keep = np.sort(order[first & ~shared])
+    one = np.ones(len(keep), np.float32)
+    return Votes(votes.pair[keep], votes.judge[keep], votes.verdict[keep], one, votes.n_pairs, votes.n_judges)
 
 
 def _sample(votes: Votes, voted: NDArray, known: Mapping[int, int], limit: int) -> Votes:
@@ -124,7 +143,7 @@ def _mirrored_known(known: Mapping[int, int], n_pairs: int) -> dict[int, int]:
 def _learn(votes: Votes, known: Mapping[int, int], *, n_judges: int) -> tuple[Floats, Floats]:
     """The share of each class, (3,), and each judge's P(said | true), (n_judges, 3 said, 3 true), by crowd-kit's EM.
 
-    crowd-kit takes whole votes, so a divided one enters as one vote for each verdict. Classes that nobody named get share 0.
+    Takes whole votes. Classes that nobody named get share 0.
     """
     truth = fit(votes.pair, votes.judge, votes.verdict, known, mirrored=True)
     classes = np.zeros((votes.n_pairs, N_CLASSES))
@@ -167,13 +186,13 @@ def fit(
 def error_rates(votes: Votes, classes: Floats, *, n_judges: int, smoothing: float = SMOOTHING) -> Floats:
     """P(said | true) per judge, (n_judges, 3 said, 3 true), from class probabilities (n_pairs, 3). Smoothed towards chance."""
     counts = np.full((n_judges, N_CLASSES, N_CLASSES), smoothing, dtype=np.float64)
-    np.add.at(counts, (votes.judge, votes.verdict), classes[votes.pair] * votes.weight[:, None])
+    np.add.at(counts, (votes.judge, votes.verdict), classes[votes.pair])
     return counts / counts.sum(axis=1, keepdims=True)
 
 
 def _posterior(votes: Votes, prior: Floats, errors: Floats) -> Floats:
-    """Class probabilities of every pair from its votes, (n_pairs, 3). A divided vote counts each verdict by its share."""
-    evidence = np.log(errors)[votes.judge, votes.verdict] * votes.weight[:, None]
+    """Class probabilities of every pair from its whole votes, (n_pairs, 3): the prior where there are none."""
+    evidence = np.log(errors)[votes.judge, votes.verdict]
     logs = np.stack([np.bincount(votes.pair, weights=column, minlength=votes.n_pairs) for column in evidence.T], axis=1)
     logs += np.log(np.maximum(prior, 1e-10))
     likelihoods = np.exp(logs - logs.max(axis=1, keepdims=True))

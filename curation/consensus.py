@@ -153,6 +153,16 @@ def probabilities(ledger: Ledger, *, method: str, use_gold: bool = False) -> NDA
     return found
 
 
+def vote_shares(dataset: Dataset, pair_ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How the votes on these pairs divide over a, tie and b, (len(pair_ids), 3), gold left out; even where nobody voted."""
+    ledger = read_ledger(dataset)
+    shares = aggregation.majority(ledger.votes(~np.isin(ledger.judge, list(ledger.gold))))
+    found = np.full((len(pair_ids), 3), 1 / 3)
+    asked, theirs = np.isin(pair_ids, ledger.pair_ids), np.searchsorted(ledger.pair_ids, pair_ids)
+    found[asked] = shares[theirs[asked]]
+    return np.nan_to_num(found, nan=1 / 3)
+
+
 def _agreed(shares: NDArray[np.float64]) -> dict[int, int]:
     """The verdict of every row where one has more votes than any other."""
     ranked = np.sort(np.nan_to_num(shares), axis=1)

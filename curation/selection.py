@@ -1,21 +1,21 @@
 """The only writer of ReviewBatch and ReviewItem: which pairs people should see, most wanted first.
 
-A pair is worth a person's time where the label that came with it is probably wrong, and where judges contradict each other: the
-first finds errors, the second finds pairs on which the first cannot be trusted, because judges err together. Left out are pairs
+A pair is worth a person's time where the label that came with it is probably wrong by the consensus, and where many judges vote
+against it, whatever each of them is worth: the consensus may trust the wrong ones. Left out are pairs
 that people of this app already judged, that an open batch already asks for, whose responses are the same text, or that repeat
 an earlier pair.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
+import numpy as np
 from django.db import transaction
-from django.db.models import Case, Exists, F, FloatField, OuterRef, Q, QuerySet, Subquery, Value, When
-from django.db.models.functions import Greatest
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Sign
 from django.utils import timezone
 
 from curation import judgments
-from curation.consensus import METHODS
+from curation.consensus import METHODS, vote_shares
 from curation.models import Consensus, Dataset, JudgeKind, Judgment, Pair, ReviewBatch, ReviewItem, Run, User
 from curation.types import STORED_LABEL
 from models_runtime.hashing import content_hash
@@ -133,35 +133,30 @@ def _draw(dataset: Dataset, run: Run | None) -> list[int]:
 
 
 def by_disagreement(dataset: Dataset, n: int, run: Run | None) -> Chosen:
-    """Probability that the stored label is wrong plus disagreement of the votes, highest first; equal ones by pair id.
+    """Probability that the stored label is wrong plus the share of votes against it, highest first; equal ones by pair id.
 
-    For a pair without a stored label, the probability that the likeliest verdict is wrong. Raises CannotSelect without consensus.
+    For a pair without a stored label, the same of its likeliest verdict. Raises CannotSelect without consensus.
     """
     method = next((name for name in METHODS if Consensus.objects.filter(dataset=dataset, method=name).exists()), None)
     if method is None:
         raise CannotSelect("There is no consensus to choose by: rebuild it first, `manage.py consensus DATASET`.")
-    scored = Consensus.objects.filter(dataset=dataset, method=method, pair__in=candidates(dataset)).annotate(
-        stored=_stored_strength(), wrong=_wrong(), score=F("wrong") + F("disagreement")
+    found = Consensus.objects.filter(dataset=dataset, method=method, pair__in=candidates(dataset)).order_by("pair_id")
+    rows = found.values_list("pair_id", "probability_a", "probability_tie", "probability_b", _stored_side())
+    table = np.array(list(rows.iterator(chunk_size=20_000)), dtype=np.float64).reshape(-1, 5)  # ids stay exact below 2**53
+    pair_ids, probabilities, stored = table[:, 0].astype(np.int64), table[:, 1:4], table[:, 4]
+    label = np.where(np.isnan(stored), probabilities.argmax(axis=1), np.nan_to_num(stored) + 1).astype(np.int64)
+    wrong, against = (
+        1 - np.take_along_axis(each, label[:, None], 1)[:, 0] for each in (probabilities, vote_shares(dataset, pair_ids))
     )
-    rows = scored.order_by("-score", "pair_id").values_list("pair_id", "score", "wrong")[:n]
-    return [(pair, score, "label_in_doubt" if wrong >= 0.5 else "judges_disagree") for pair, score, wrong in rows]
+    score = wrong + against
+    first = np.lexsort((pair_ids, -score))[:n]
+    return [(int(pair_ids[i]), float(score[i]), "label_in_doubt" if wrong[i] >= 0.5 else "judges_disagree") for i in first]
 
 
-def _stored_strength() -> Subquery:
+def _stored_side() -> Subquery:
+    """-1, 0 or 1 of the label the pair came with."""
     labels = Judgment.objects.filter(pair=OuterRef("pair_id"), judge__kind=JudgeKind.IMPORTED, judge__name=STORED_LABEL)
-    return Subquery(judgments.in_force(labels).order_by("-id").values("strength")[:1])
-
-
-def _wrong() -> Any:
-    """1 minus the probability of the stored label, of the likeliest verdict where there is none."""
-    right = Case(
-        When(Q(stored__lt=0), then=F("probability_a")),
-        When(Q(stored__gt=0), then=F("probability_b")),
-        When(Q(stored=0), then=F("probability_tie")),
-        default=Greatest("probability_a", "probability_tie", "probability_b"),
-        output_field=FloatField(),
-    )
-    return Value(1.0) - right
+    return Subquery(judgments.in_force(labels).order_by("-id").annotate(side=Sign("strength")).values("side")[:1])
 
 
 POLICIES: dict[str, Callable[[Dataset, int, Run | None], Chosen]] = {"disagreement": by_disagreement, "random": at_random}

@@ -64,6 +64,20 @@ def test_a_judge_that_always_picks_the_first_shown_changes_nothing():
     assert (without.argmax(axis=1) == with_it.argmax(axis=1)).all()
 
 
+def test_how_a_judge_wavers_says_nothing_about_how_it_errs():
+    """Judge 3 contradicts itself on half of the pairs and is right on all others: where it is firm it is believed."""
+    rows = [(pair, judge, A) for pair in range(40) for judge in (0, 1, 2)]
+    rows += [(pair, 3, side) for pair in range(40) for side in ((A, B) if pair % 2 else (A, A))]
+    rows += [(40, 3, B), (40, 3, B), (41, 3, A), (41, 3, B)]
+    found = aggregation.dawid_skene(votes_of(rows))
+    assert found[40, B] > 0.99
+    assert np.allclose(found[41], [0.5, 0, 0.5])
+
+
+def test_votes_that_all_contradict_themselves_leave_even_shares():
+    assert aggregation.dawid_skene(votes_of([(0, 0, A), (0, 0, B)])).tolist() == [[0.5, 0, 0.5]]
+
+
 def test_pairs_nobody_voted_on_stay_without_a_figure():
     votes = votes_of([(1, 0, A)], n_pairs=3)
     for found in (aggregation.majority(votes), aggregation.dawid_skene(votes)):

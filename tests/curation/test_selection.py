@@ -13,14 +13,14 @@ def pairs_of(batch: ReviewBatch) -> list[int]:
     return list(batch.items.order_by("position").values_list("pair_id", flat=True))
 
 
-def computed(pair: Pair, a: float, b: float, disagreement: float = 0.0, stored: int | None = -1) -> Pair:
+def computed(pair: Pair, a: float, b: float, stored: int | None = -1) -> Pair:
     """The pair with a consensus, and a stored label where one is given."""
     if stored is not None:
         judge = judgments.model_judge(pair.dataset.workspace, JudgeKind.IMPORTED, STORED_LABEL, spec={})
         judgments.record(pair, judge, strength=stored)
     Consensus.objects.create(
         dataset=pair.dataset, pair=pair, method="dawid_skene", probability_a=a, probability_tie=0, probability_b=b,
-        n_judgments=3, disagreement=disagreement,
+        n_judgments=3, disagreement=0.5,
     )  # fmt: skip
     return pair
 
@@ -30,17 +30,20 @@ def other(workspace) -> Dataset:
     return people.get_or_create_dataset(workspace, "other")
 
 
-def test_labels_that_are_probably_wrong_come_first(dataset, other):
+def test_labels_that_are_probably_wrong_or_outvoted_come_first(workspace, dataset, other):
     sure = computed(make_pair(dataset, 1), 0.95, 0.05)
     wrong = computed(make_pair(dataset, 2), 0.1, 0.9)
-    quarrel = computed(make_pair(dataset, 3), 0.9, 0.1, disagreement=0.6)
+    outvoted = computed(make_pair(dataset, 3), 0.9, 0.1)
     unlabelled = computed(make_pair(dataset, 4), 0.7, 0.3, stored=None)
     computed(make_pair(other, 5), 0.0, 1.0)
+    for name in ("one", "two"):
+        judgments.record(outvoted, judgments.model_judge(workspace, JudgeKind.LLM_JUDGE, name, spec={}), strength=3)
     batch = selection.open_batch(dataset, policy="disagreement", n=10)
-    assert pairs_of(batch) == [wrong.pk, quarrel.pk, unlabelled.pk, sure.pk]
-    assert batch.items.get(position=0).reason == "label_in_doubt"
-    assert batch.items.get(position=1).reason == "judges_disagree"
-    assert batch.items.get(position=0).score == pytest.approx(0.9)
+    assert pairs_of(batch) == [unlabelled.pk, wrong.pk, outvoted.pk, sure.pk]
+    assert [item.reason for item in batch.items.order_by("position")] == [
+        "judges_disagree", "label_in_doubt", "judges_disagree", "judges_disagree",
+    ]  # fmt: skip
+    assert [round(item.score, 3) for item in batch.items.order_by("position")] == [0.967, 0.9, 0.767, 0.05]
 
 
 def test_nobody_is_asked_twice_nor_about_what_says_nothing(workspace, dataset, annotator):
