@@ -10,6 +10,8 @@ from curation import rendering
 
 register = template.Library()
 
+SHORT_CHARS = 300  # earlier turns up to this length are open from the start
+
 ROLE_NAMES = {
     "system": "System",
     "developer": "System",
@@ -38,6 +40,13 @@ def text_of(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 @register.filter
+def question(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The text of the last user turn: what a list shows of a prompt."""
+    asked = [message for message in messages if message.get("role") == "user"] or list(messages)
+    return rendering.content_text(asked[-1].get("content")) if asked else ""
+
+
+@register.filter
 def role_name(role: object) -> str:
     return ROLE_NAMES.get(str(role), str(role)[:40].capitalize())
 
@@ -49,4 +58,10 @@ def conversation(messages: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     last = max((number for number, turn in enumerate(turns) if turn["role"] == "user"), default=len(turns) - 1)
     system = [turn for turn in turns[:last] if turn["role"] in ("system", "developer")]
     earlier = [turn for turn in turns[:last] if turn not in system]
-    return {"system": system, "earlier": earlier, "last": turns[last] if turns else None, "later": turns[last + 1 :]}
+    return {
+        "system": system,
+        "earlier": earlier,
+        "short": sum(len(turn["text"]) for turn in earlier) < SHORT_CHARS,
+        "last": turns[last] if turns else None,
+        "later": turns[last + 1 :],
+    }

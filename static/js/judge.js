@@ -12,6 +12,7 @@
   const userKey = `concord:${judging.dataset.user}:`;
 
   let sending = false;
+  let inFlight = ""; // client id of the answer being sent
   let attempts = 0;
   let retryTimer = 0;
   let draftTimer = 0;
@@ -162,6 +163,9 @@
 
   document.addEventListener("htmx:configRequest", (event) => {
     // The token in the page may be older than the one in the cookie; the cookie's is always good.
+    for (const name of Object.keys(event.detail.headers)) {
+      if (name.toLowerCase() === "x-csrftoken") delete event.detail.headers[name];
+    }
     event.detail.headers["X-CSRFToken"] = csrf();
     delete event.detail.parameters.csrfmiddlewaretoken;
     if (event.detail.elt !== answer()) return;
@@ -171,12 +175,14 @@
       const value = event.detail.parameters[name];
       if (value !== undefined && value !== null) sent.fields[name] = String(value);
     }
-    store.set(`unsent:${clientId()}`, sent);
+    inFlight = clientId();
+    store.set(`unsent:${inFlight}`, sent);
   });
 
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.detail.elt === answer()) {
       clearTimeout(draftTimer);
+      draftTimer = 0;
       lock(true);
       state("saving", "Saving…");
     }
@@ -188,7 +194,8 @@
   });
 
   document.addEventListener("htmx:afterRequest", (event) => {
-    const { elt, xhr, pathInfo } = event.detail;
+    const { xhr } = event.detail;
+    const elt = event.detail.requestConfig.elt; // the event itself comes from an ancestor once the form is swapped out
     if (elt.id !== "answer") {
       if (["undo", "skip"].includes(elt.id) && !(xhr && xhr.getResponseHeader("X-Concord-Task"))) state("unsaved", "No connection: try again");
       return;
@@ -197,17 +204,12 @@
     if (!done) return void failed(xhr);
     attempts = 0;
     sending = false;
-    const id = new Map(Object.entries(event.detail.requestConfig.parameters)).get("client_id") || pathInfo.clientId;
-    if (done !== "again") {
-      store.drop(`unsent:${id}`);
-      store.drop(`draft:${id}`);
-    } else {
-      store.drop(`unsent:${id}`);
-    }
+    store.drop(`unsent:${inFlight}`);
+    if (done !== "again") store.drop(`draft:${inFlight}`);
   });
 
   document.addEventListener("htmx:afterSettle", (event) => {
-    if (event.detail.elt.id === "task" || event.detail.target?.id === "task") arrived();
+    if (event.target.id === "task") arrived();
   });
 
   async function sendLeftovers() {
@@ -277,20 +279,25 @@
     localTimes();
   }
 
+  // The last turn is folded when it is long; earlier turns come folded from the server unless they are short.
   function fold() {
-    const body = find("[data-fold]");
     const button = find("[data-unfold]");
-    if (!body) return;
-    const limit = 18 * parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const long = body.scrollHeight > limit;
-    body.classList.toggle("is-folded", long);
-    button.hidden = !long;
+    const last = find(".chat-last");
+    if (!button) return;
+    const limit = 16 * parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const long = Boolean(last) && last.scrollHeight > limit;
+    if (long) last.classList.add("is-folded");
+    button.hidden = !long && !find(".chat-fold:not([open])");
   }
 
   function toggleFold(button) {
-    const folded = find("[data-fold]").classList.toggle("is-folded");
-    button.setAttribute("aria-expanded", String(!folded));
-    button.firstElementChild.textContent = folded ? "Show the whole prompt" : "Fold the prompt";
+    const open = button.getAttribute("aria-expanded") !== "true";
+    button.setAttribute("aria-expanded", String(open));
+    button.firstElementChild.textContent = open ? "Fold the prompt" : "Show the whole prompt";
+    for (const turns of judging.querySelectorAll(".chat-fold")) turns.open = open;
+    const last = find(".chat-last");
+    if (last) last.classList.remove("is-folded");
+    if (!open) fold();
   }
 
   function localTimes() {
@@ -489,10 +496,13 @@
   window.addEventListener("online", () => { if (sending) retry(); else sendLeftovers(); });
   window.addEventListener("focus", () => { if (sending && attempts) retry(); });
 
-  forgetOldDrafts();
-  if (judging.classList.contains("view-raw")) store.set("view", { ...(store.get("view") || {}), raw: true });
-  prepare();
-  if (answer()) restoreDraft();
-  openUnseen();
-  sendLeftovers();
+  // htmx takes the forms over at this event, too, and its listener was there first.
+  document.addEventListener("DOMContentLoaded", () => {
+    forgetOldDrafts();
+    if (judging.classList.contains("view-raw")) store.set("view", { ...(store.get("view") || {}), raw: true });
+    prepare();
+    if (answer()) restoreDraft();
+    openUnseen();
+    sendLeftovers();
+  });
 })();
