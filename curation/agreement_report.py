@@ -70,7 +70,7 @@ def pairwise(labels: HumanLabels) -> list[dict[str, Any]]:
         _, at_one, at_other = np.intersect1d(pairs_of[one], pairs_of[other], assume_unique=True, return_indices=True)
         first, second = strengths_of[one][at_one], strengths_of[other][at_other]
         kappa = agreement.cohen_kappa(np.sign(first), np.sign(second))
-        row = {"annotator_1": names[one], "annotator_2": names[other], "n": n, "kappa": kappa.value}
+        row = {"annotators": [names[one], names[other]], "n": n, "kappa": kappa.value}
         for weights in ("linear", "quadratic"):
             row[f"kappa_{weights}"] = agreement.cohen_kappa(first, second, weights=weights).value
         found.append({**row, "note": kappa.reason} if kappa.reason else row)

@@ -6,6 +6,8 @@ from curation.models import Judgment, Pair
 from tests.curation.import_files import bring_in, counts, issue_codes
 from tests.data import data_file
 
+pytestmark = pytest.mark.real_data
+
 # set: (pairs file, pairs, judgments in it, issues), (verdicts file, judgments)
 SETS = {
     "llmbar": (("pairs.jsonl", 419, 838, {}), ("judges.jsonl.gz", 10_056)),

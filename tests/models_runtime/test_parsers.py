@@ -37,6 +37,7 @@ def outcomes(name: str) -> dict[tuple[str, str], dict[str, int]]:
     return {key: dict(value) for key, value in counts.items()}
 
 
+@pytest.mark.real_data
 def test_every_japanese_verdict_is_read_as_published():
     assert outcomes("ja_vicuna_gpt4/judges.jsonl") == {
         ("gpt-4 (2023)", "pair"): {"same": 420},
@@ -44,11 +45,13 @@ def test_every_japanese_verdict_is_read_as_published():
     }
 
 
+@pytest.mark.real_data
 def test_every_verdict_number_on_the_last_line_is_read_as_published():
     method = "three-class, verdict number on the last line"
     assert outcomes("qlora_vicuna_gpt4/judges.jsonl") == {("gpt-4 (2023)", method): {"same": 960}}
 
 
+@pytest.mark.real_data
 def test_llmbar_answers_are_read_as_published_but_for_the_classes_named_below():
     assert outcomes("llmbar/judges.jsonl.gz") == {
         **{(model, "Vanilla"): {"same": 838} for model in ("GPT-4", "ChatGPT", "LLaMA2", "PaLM2", "Falcon")},
@@ -60,6 +63,7 @@ def test_llmbar_answers_are_read_as_published_but_for_the_classes_named_below():
     }
 
 
+@pytest.mark.real_data
 def test_where_an_llmbar_reading_is_opposite_the_published_rule_took_a_line_that_is_no_verdict():
     """For PaLM2 the published rule is "the first pattern found at the start of any line", with Output (a) tried first: an answer
     that opens with "Output (b) is better." and has a later line about Output (a) was counted for (a). For Falcon it tries
@@ -75,6 +79,7 @@ def test_where_an_llmbar_reading_is_opposite_the_published_rule_took_a_line_that
     assert all(re.search(r"(?:^|\n) ?Output \(a\)", row["raw"]) for row in misread_first_line)
 
 
+@pytest.mark.real_data
 def test_where_an_llmbar_answer_gets_no_verdict_it_contradicts_itself_or_declines():
     found = [row["raw"] for row in rows("llmbar/judges.jsonl.gz") if outcome(row) == "no verdict"]
     declines = [raw for raw in found if "I cannot claim that either Output (a) or Output (b) is better" in raw]
@@ -86,6 +91,7 @@ def test_where_an_llmbar_answer_gets_no_verdict_it_contradicts_itself_or_decline
     assert (len(found), len(declines), len(both)) == (6, 1, 5)
 
 
+@pytest.mark.real_data
 def test_pandalm_reasons_are_read_only_where_they_name_the_better_response():
     """These files keep the reason and not the whole answer: a reason such as "Response 1 is concise" is no verdict. Two
     reasons say the opposite of the verdict that their run recorded beside them."""
@@ -97,6 +103,7 @@ def test_pandalm_reasons_are_read_only_where_they_name_the_better_response():
     assert all("Response 2 is better" in row["raw"] and row["verdict_raw"] == "1" for row in opposite)
 
 
+@pytest.mark.real_data
 def test_a_whole_pandalm_answer_is_read_by_its_first_line():
     words = {"0": "Tie", 0: "Tie"}
     for row in rows("pandalm_test/judges.jsonl"):
@@ -105,6 +112,7 @@ def test_a_whole_pandalm_answer_is_read_by_its_first_line():
         assert PARSERS["pandalm"](answer).position == row["verdict_position"]
 
 
+@pytest.mark.real_data
 def test_published_points_are_read_and_equal_points_are_a_tie():
     """LLMBar counted equal points, and a missing score, for one side; a tie and an unreadable answer are what they are."""
     with gzip.open(data_file("llmbar/judges.jsonl.gz"), "rt") as lines:

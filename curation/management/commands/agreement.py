@@ -10,7 +10,7 @@ from curation import agreement_report, people
 from curation.management.finding import find_dataset
 from curation.management.tables import aligned, shown
 
-COLUMNS = ("annotator_1", "annotator_2", "n", "kappa", "kappa_linear", "kappa_quadratic")
+COLUMNS = ("annotators", "n", "kappa", "kappa_linear", "kappa_quadratic")
 FIGURES = ("fleiss_kappa", "krippendorff_alpha", "krippendorff_alpha_ordinal")
 
 
@@ -28,7 +28,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(report, indent=2))
             return
         self.stdout.write(f"{report['pairs']} pairs with labels of {report['annotators']} people")
-        self.stdout.write(aligned(COLUMNS, [[row[name] for name in COLUMNS] for row in report["pairwise_cohen_kappa"]]))
+        rows = [{**row, "annotators": " / ".join(row["annotators"])} for row in report["pairwise_cohen_kappa"]]
+        self.stdout.write(aligned(COLUMNS, [[row[name] for name in COLUMNS] for row in rows]))
         for name in FIGURES:
             why = report["notes"].get(name)
             self.stdout.write(f"{name}: {shown(report[name])}" + (f" ({why})" if why else ""))
