@@ -14,7 +14,7 @@ def main() -> None:
         from django.core.management import execute_from_command_line
     except ModuleNotFoundError:
         if VENV_PYTHON.exists() and Path(sys.prefix) != VENV_PYTHON.parent.parent:
-            os.execv(VENV_PYTHON, [str(VENV_PYTHON), *sys.argv])
+            os.execv(VENV_PYTHON, [str(VENV_PYTHON), *sys.argv])  # noqa: S606  (our own interpreter)
         raise SystemExit("Concord is not installed yet: run `make setup`.") from None
     from config.services import ensure_for_command
 

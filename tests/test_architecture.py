@@ -61,7 +61,9 @@ def test_a_layer_imports_only_layers_to_its_right(path):
 @pytest.mark.parametrize("name", PURE)
 def test_a_pure_module_imports_no_django(name):
     path = ROOT / name
-    impure = {module for module in imported_modules(path) if module.split(".")[0] in ("django", "celery") or module == "curation.models"}
+    impure = {
+        module for module in imported_modules(path) if module.split(".")[0] in ("django", "celery") or module == "curation.models"
+    }
     assert not impure
 
 
@@ -81,10 +83,14 @@ def test_functions_and_files_stay_small():
 
 
 def test_the_web_process_starts_without_torch():
-    code = (
-        "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'; import config.wsgi, config.urls, config.celery;"
-        "from django.urls import get_resolver; get_resolver().url_patterns;"
-        "heavy = {'torch', 'transformers', 'crowdkit', 'datasets'} & set(sys.modules); sys.exit(f'imported: {heavy}' if heavy else 0)"
-    )
+    code = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+import config.wsgi, config.celery
+from django.urls import get_resolver
+get_resolver().url_patterns
+heavy = {"torch", "transformers", "crowdkit", "datasets"} & set(sys.modules)
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-500:]

@@ -45,7 +45,7 @@ def table(figures: Mapping[str, Any]) -> str:
         f"  pairs                    {figures['pairs']:>8}",
         f"  label error before       {figures['label_error_before']:>8.1%}   stored labels against the known truth",
         f"  label error after        {figures['label_error_after']:>8.1%}   released labels against the known truth",
-        f"                           {figures['label_error_before_of_released']:>8.1%}   stored labels of the released pairs, for comparison",
+        f"                           {figures['label_error_before_of_released']:>8.1%}   stored labels of the released pairs",
         f"  human labels             {figures['human_labels']:>8}   on {share:.1%} of the pairs",
         f"  released                 {figures['released']:>8}   {figures['released'] / figures['pairs']:.1%} of the pairs",
         "",

@@ -1,4 +1,4 @@
-"""Every table of the curation layer. Fields, constraints and read-only properties; the module that writes each is named in its docstring."""
+"""Every table of the curation layer: fields, constraints, read-only properties. docs/architecture.md says who writes each."""
 
 from curation.models.data import Dataset, Embedding, Import, ImportIssue, Pair, Pool, Prompt, Response
 from curation.models.decisions import Action, Consensus, Decision, ReviewBatch, ReviewItem, SignalValue

@@ -1,4 +1,4 @@
-"""What was measured and decided: signals by curation/runs.py, decisions by curation/decisions.py, batches by curation/selection.py."""
+"""What was measured (written by curation/runs.py) and decided (by curation/decisions.py, batches by curation/selection.py)."""
 
 from django.db import models
 from django.db.models import Q
@@ -72,7 +72,9 @@ class Decision(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "pair"], condition=Q(run__isnull=False), name="decision_once_per_run")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "pair"], condition=Q(run__isnull=False), name="decision_once_per_run")
+        ]
         indexes = [
             models.Index(fields=["pair", "-id"], name="decision_latest"),
             models.Index(fields=["dataset", "action", "reason"], name="decision_by_reason"),

@@ -80,8 +80,12 @@ class Judgment(models.Model):
             models.UniqueConstraint(
                 fields=["pair", "judge", "order_shown", "occasion"], condition=Q(supersedes__isnull=True), name="judgment_once"
             ),
-            models.CheckConstraint(condition=Q(strength__isnull=True) | Q(strength__range=(-3, 3)), name="judgment_strength_range"),
-            models.CheckConstraint(condition=Q(probability__isnull=True) | Q(probability__range=(0, 1)), name="judgment_probability_range"),
+            models.CheckConstraint(
+                condition=Q(strength__isnull=True) | Q(strength__range=(-3, 3)), name="judgment_strength_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(probability__isnull=True) | Q(probability__range=(0, 1)), name="judgment_probability_range"
+            ),
             models.CheckConstraint(condition=Q(order_shown__in=["", "ab", "ba"]), name="judgment_order_known"),
             models.CheckConstraint(
                 condition=Q(retracted=True, strength__isnull=True)

@@ -40,7 +40,9 @@ class Run(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["recipe", "step_no"], condition=Q(recipe__isnull=False), name="run_once_per_recipe_step"),
+            models.UniqueConstraint(
+                fields=["recipe", "step_no"], condition=Q(recipe__isnull=False), name="run_once_per_recipe_step"
+            ),
             models.CheckConstraint(condition=Q(queue__in=["cpu", "gpu"]), name="run_queue_known"),
         ]
         indexes = [models.Index(fields=["finished_at", "cancelled_at"], name="run_open", condition=Q(finished_at__isnull=True))]
