@@ -11,539 +11,892 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         VectorExtension(),
         migrations.CreateModel(
-            name='Dataset',
+            name="Dataset",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=64)),
-                ('name', models.CharField(max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('source', models.TextField(blank=True)),
-                ('licence', models.CharField(blank=True, max_length=200)),
-                ('overlap', models.PositiveSmallIntegerField(default=1)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(max_length=64)),
+                ("name", models.CharField(max_length=200)),
+                ("description", models.TextField(blank=True)),
+                ("source", models.TextField(blank=True)),
+                ("licence", models.CharField(blank=True, max_length=200)),
+                ("overlap", models.PositiveSmallIntegerField(default=1)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='WorkerBeat',
+            name="WorkerBeat",
             fields=[
-                ('name', models.CharField(max_length=200, primary_key=True, serialize=False)),
-                ('queues', models.JSONField(default=list)),
-                ('pid', models.IntegerField()),
-                ('seen_at', models.DateTimeField()),
+                ("name", models.CharField(max_length=200, primary_key=True, serialize=False)),
+                ("queues", models.JSONField(default=list)),
+                ("pid", models.IntegerField()),
+                ("seen_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Workspace',
+            name="Workspace",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=64, unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(max_length=64, unique=True)),
+                ("name", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('username', models.CharField(error_messages={'unique': 'A user with that username already exists.'}, help_text='Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.', max_length=150, unique=True, validators=[django.contrib.auth.validators.UnicodeUsernameValidator()], verbose_name='username')),
-                ('first_name', models.CharField(blank=True, max_length=150, verbose_name='first name')),
-                ('last_name', models.CharField(blank=True, max_length=150, verbose_name='last name')),
-                ('email', models.EmailField(blank=True, max_length=254, verbose_name='email address')),
-                ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
-                ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
-                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('preferences', models.JSONField(blank=True, default=dict)),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(
+                        error_messages={"unique": "A user with that username already exists."},
+                        help_text="Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.",
+                        max_length=150,
+                        unique=True,
+                        validators=[django.contrib.auth.validators.UnicodeUsernameValidator()],
+                        verbose_name="username",
+                    ),
+                ),
+                ("first_name", models.CharField(blank=True, max_length=150, verbose_name="first name")),
+                ("last_name", models.CharField(blank=True, max_length=150, verbose_name="last name")),
+                ("email", models.EmailField(blank=True, max_length=254, verbose_name="email address")),
+                (
+                    "is_staff",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates whether the user can log into this admin site.",
+                        verbose_name="staff status",
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+                        verbose_name="active",
+                    ),
+                ),
+                ("date_joined", models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined")),
+                ("preferences", models.JSONField(blank=True, default=dict)),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'user',
-                'verbose_name_plural': 'users',
-                'abstract': False,
+                "verbose_name": "user",
+                "verbose_name_plural": "users",
+                "abstract": False,
             },
             managers=[
-                ('objects', django.contrib.auth.models.UserManager()),
+                ("objects", django.contrib.auth.models.UserManager()),
             ],
         ),
         migrations.CreateModel(
-            name='Embedding',
+            name="Embedding",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_hash', models.BinaryField(max_length=32)),
-                ('model_key', models.CharField(max_length=64)),
-                ('vector', pgvector.django.vector.VectorField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("content_hash", models.BinaryField(max_length=32)),
+                ("model_key", models.CharField(max_length=64)),
+                ("vector", pgvector.django.vector.VectorField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('model_key', 'content_hash'), name='embedding_once')],
+                "constraints": [models.UniqueConstraint(fields=("model_key", "content_hash"), name="embedding_once")],
             },
         ),
         migrations.CreateModel(
-            name='Import',
+            name="Import",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file_name', models.CharField(max_length=255)),
-                ('path', models.TextField()),
-                ('file_hash', models.CharField(blank=True, max_length=64)),
-                ('file_bytes', models.BigIntegerField(default=0)),
-                ('shape', models.CharField(default='auto', max_length=32)),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='waiting', max_length=16)),
-                ('lines_done', models.BigIntegerField(default=0)),
-                ('bytes_done', models.BigIntegerField(default=0)),
-                ('rows_new', models.BigIntegerField(default=0)),
-                ('rows_known', models.BigIntegerField(default=0)),
-                ('rows_bad', models.BigIntegerField(default=0)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('claim', models.UUIDField(null=True)),
-                ('error', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='imports', to='curation.dataset')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("file_name", models.CharField(max_length=255)),
+                ("path", models.TextField()),
+                ("file_hash", models.CharField(blank=True, max_length=64)),
+                ("file_bytes", models.BigIntegerField(default=0)),
+                ("shape", models.CharField(default="auto", max_length=32)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="waiting",
+                        max_length=16,
+                    ),
+                ),
+                ("lines_done", models.BigIntegerField(default=0)),
+                ("bytes_done", models.BigIntegerField(default=0)),
+                ("rows_new", models.BigIntegerField(default=0)),
+                ("rows_known", models.BigIntegerField(default=0)),
+                ("rows_bad", models.BigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("claim", models.UUIDField(null=True)),
+                ("error", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="imports", to="curation.dataset"),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Judge',
+            name="Judge",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('human', 'Human'), ('reward_model', 'Reward Model'), ('llm_judge', 'Llm Judge'), ('likelihood', 'Likelihood'), ('rule', 'Rule'), ('imported', 'Imported')], max_length=16)),
-                ('name', models.CharField(max_length=200)),
-                ('method', models.CharField(blank=True, max_length=200)),
-                ('version', models.CharField(blank=True, max_length=64)),
-                ('spec', models.JSONField(default=dict)),
-                ('is_gold', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='judges', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='judges', to='curation.workspace')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("human", "Human"),
+                            ("reward_model", "Reward Model"),
+                            ("llm_judge", "Llm Judge"),
+                            ("likelihood", "Likelihood"),
+                            ("rule", "Rule"),
+                            ("imported", "Imported"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("method", models.CharField(blank=True, max_length=200)),
+                ("version", models.CharField(blank=True, max_length=64)),
+                ("spec", models.JSONField(default=dict)),
+                ("is_gold", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="judges", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="judges", to="curation.workspace"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Pair',
+            name="Pair",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(max_length=200)),
-                ('content_key', models.BinaryField(max_length=32)),
-                ('row_hash', models.BinaryField(max_length=32)),
-                ('metadata', models.JSONField(default=dict)),
-                ('source_line', models.PositiveBigIntegerField(null=True)),
-                ('pool', models.CharField(choices=[('unverified', 'Unverified'), ('silver', 'Silver'), ('gold', 'Gold'), ('discarded', 'Discarded'), ('recycled', 'Recycled')], default='unverified', max_length=16)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pairs', to='curation.dataset')),
-                ('imported', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='pairs', to='curation.import')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("external_id", models.CharField(max_length=200)),
+                ("content_key", models.BinaryField(max_length=32)),
+                ("row_hash", models.BinaryField(max_length=32)),
+                ("metadata", models.JSONField(default=dict)),
+                ("source_line", models.PositiveBigIntegerField(null=True)),
+                (
+                    "pool",
+                    models.CharField(
+                        choices=[
+                            ("unverified", "Unverified"),
+                            ("silver", "Silver"),
+                            ("gold", "Gold"),
+                            ("discarded", "Discarded"),
+                            ("recycled", "Recycled"),
+                        ],
+                        default="unverified",
+                        max_length=16,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "dataset",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="pairs", to="curation.dataset"),
+                ),
+                (
+                    "imported",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="pairs", to="curation.import"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Decision',
+            name="Decision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('action', models.CharField(choices=[('keep', 'Keep'), ('flip', 'Flip'), ('relabel', 'Relabel'), ('drop', 'Drop'), ('to_human', 'To Human')], max_length=16)),
-                ('reason', models.CharField(max_length=64)),
-                ('pool_before', models.CharField(choices=[('unverified', 'Unverified'), ('silver', 'Silver'), ('gold', 'Gold'), ('discarded', 'Discarded'), ('recycled', 'Recycled')], max_length=16)),
-                ('pool_after', models.CharField(choices=[('unverified', 'Unverified'), ('silver', 'Silver'), ('gold', 'Gold'), ('discarded', 'Discarded'), ('recycled', 'Recycled')], max_length=16)),
-                ('strength', models.FloatField(null=True)),
-                ('detail', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='curation.dataset')),
-                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
-                ('pair', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='curation.pair')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "action",
+                    models.CharField(
+                        choices=[
+                            ("keep", "Keep"),
+                            ("flip", "Flip"),
+                            ("relabel", "Relabel"),
+                            ("drop", "Drop"),
+                            ("to_human", "To Human"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("reason", models.CharField(max_length=64)),
+                (
+                    "pool_before",
+                    models.CharField(
+                        choices=[
+                            ("unverified", "Unverified"),
+                            ("silver", "Silver"),
+                            ("gold", "Gold"),
+                            ("discarded", "Discarded"),
+                            ("recycled", "Recycled"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "pool_after",
+                    models.CharField(
+                        choices=[
+                            ("unverified", "Unverified"),
+                            ("silver", "Silver"),
+                            ("gold", "Gold"),
+                            ("discarded", "Discarded"),
+                            ("recycled", "Recycled"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("strength", models.FloatField(null=True)),
+                ("detail", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="decisions", to="curation.dataset"
+                    ),
+                ),
+                ("user", models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
+                (
+                    "pair",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="decisions", to="curation.pair"),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Prompt',
+            name="Prompt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_hash', models.BinaryField(max_length=32)),
-                ('messages', models.JSONField()),
-                ('n_chars', models.PositiveIntegerField()),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prompts', to='curation.dataset')),
-            ],
-        ),
-        migrations.AddField(
-            model_name='pair',
-            name='prompt',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pairs', to='curation.prompt'),
-        ),
-        migrations.CreateModel(
-            name='Recipe',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64)),
-                ('definition', models.JSONField()),
-                ('code_version', models.CharField(max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('cancelled_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='recipes', to='curation.dataset')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Release',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField()),
-                ('content_hash', models.CharField(max_length=64)),
-                ('manifest', models.JSONField()),
-                ('notes', models.TextField(blank=True)),
-                ('n_rows', models.PositiveIntegerField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='releases', to='curation.dataset')),
-                ('parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='curation.release')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='ReleaseRow',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField()),
-                ('chosen', models.CharField(max_length=1)),
-                ('margin', models.FloatField()),
-                ('split', models.CharField(default='train', max_length=16)),
-                ('row_hash', models.BinaryField(max_length=32)),
-                ('decision', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='curation.decision')),
-                ('pair', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='curation.pair')),
-                ('release', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='rows', to='curation.release')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Response',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_hash', models.BinaryField(max_length=32)),
-                ('messages', models.JSONField()),
-                ('n_chars', models.PositiveIntegerField()),
-                ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='responses', to='curation.prompt')),
-            ],
-        ),
-        migrations.AddField(
-            model_name='pair',
-            name='response_a',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='curation.response'),
-        ),
-        migrations.AddField(
-            model_name='pair',
-            name='response_b',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='curation.response'),
-        ),
-        migrations.CreateModel(
-            name='ReviewBatch',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('title', models.CharField(max_length=200)),
-                ('policy', models.CharField(max_length=64)),
-                ('overlap', models.PositiveSmallIntegerField(default=1)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('slots_made_at', models.DateTimeField(null=True)),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='review_batches', to='curation.dataset')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='ReviewItem',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField()),
-                ('score', models.FloatField(null=True)),
-                ('reason', models.CharField(max_length=64)),
-                ('batch', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='curation.reviewbatch')),
-                ('pair', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='review_items', to='curation.pair')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Run',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('step_no', models.PositiveSmallIntegerField(default=0)),
-                ('step', models.CharField(max_length=32)),
-                ('params', models.JSONField(default=dict)),
-                ('key', models.CharField(max_length=64)),
-                ('queue', models.CharField(default='cpu', max_length=8)),
-                ('report', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('woken_at', models.DateTimeField(null=True)),
-                ('cancelled_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='curation.dataset')),
-                ('judge', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='curation.judge')),
-                ('recipe', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='curation.recipe')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Reward',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('value', models.FloatField()),
-                ('judge', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='rewards', to='curation.judge')),
-                ('response', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rewards', to='curation.response')),
-                ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='curation.run')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("content_hash", models.BinaryField(max_length=32)),
+                ("messages", models.JSONField()),
+                ("n_chars", models.PositiveIntegerField()),
+                (
+                    "dataset",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="prompts", to="curation.dataset"),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='reviewbatch',
-            name='run',
-            field=models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='review_batch', to='curation.run'),
+            model_name="pair",
+            name="prompt",
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="pairs", to="curation.prompt"),
         ),
         migrations.CreateModel(
-            name='Judgment',
+            name="Recipe",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('strength', models.SmallIntegerField(null=True)),
-                ('tie_kind', models.CharField(blank=True, choices=[('', 'a side is better'), ('tie', 'equally good'), ('both_bad', 'both bad'), ('cannot_judge', 'cannot judge'), ('unreadable', 'answer could not be read')], default='', max_length=16)),
-                ('probability', models.FloatField(null=True)),
-                ('rationale', models.TextField(blank=True)),
-                ('order_shown', models.CharField(blank=True, max_length=2)),
-                ('occasion', models.PositiveSmallIntegerField(default=0)),
-                ('seconds', models.FloatField(null=True)),
-                ('raw_output', models.TextField(blank=True)),
-                ('detail', models.JSONField(default=dict)),
-                ('guideline', models.CharField(blank=True, max_length=64)),
-                ('client_id', models.UUIDField(null=True, unique=True)),
-                ('retracted', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='judgments', to='curation.dataset')),
-                ('imported', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='judgments', to='curation.import')),
-                ('judge', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='judgments', to='curation.judge')),
-                ('supersedes', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='superseded_by', to='curation.judgment')),
-                ('pair', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='judgments', to='curation.pair')),
-                ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='judgments', to='curation.run')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=64)),
+                ("definition", models.JSONField()),
+                ("code_version", models.CharField(max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("cancelled_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="recipes", to="curation.dataset"),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Release",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("version", models.PositiveIntegerField()),
+                ("content_hash", models.CharField(max_length=64)),
+                ("manifest", models.JSONField()),
+                ("notes", models.TextField(blank=True)),
+                ("n_rows", models.PositiveIntegerField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="releases", to="curation.dataset"
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="children", to="curation.release"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="ReleaseRow",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveIntegerField()),
+                ("chosen", models.CharField(max_length=1)),
+                ("margin", models.FloatField()),
+                ("split", models.CharField(default="train", max_length=16)),
+                ("row_hash", models.BinaryField(max_length=32)),
+                ("decision", models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to="curation.decision")),
+                ("pair", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="curation.pair")),
+                (
+                    "release",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="rows", to="curation.release"),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Response",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("content_hash", models.BinaryField(max_length=32)),
+                ("messages", models.JSONField()),
+                ("n_chars", models.PositiveIntegerField()),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="responses", to="curation.prompt"
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='decision',
-            name='run',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='curation.run'),
+            model_name="pair",
+            name="response_a",
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="+", to="curation.response"),
+        ),
+        migrations.AddField(
+            model_name="pair",
+            name="response_b",
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="+", to="curation.response"),
         ),
         migrations.CreateModel(
-            name='Chunk',
+            name="ReviewBatch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('first_pair', models.BigIntegerField()),
-                ('last_pair', models.BigIntegerField()),
-                ('n_pairs', models.PositiveIntegerField()),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('leased', 'Leased'), ('done', 'Done'), ('failed', 'Failed')], default='pending', max_length=8)),
-                ('claim', models.UUIDField(null=True)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('n_values', models.PositiveIntegerField(default=0)),
-                ('n_missing', models.PositiveIntegerField(default=0)),
-                ('error', models.TextField(blank=True)),
-                ('worker', models.CharField(blank=True, max_length=200)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='chunks', to='curation.run')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("title", models.CharField(max_length=200)),
+                ("policy", models.CharField(max_length=64)),
+                ("overlap", models.PositiveSmallIntegerField(default=1)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("slots_made_at", models.DateTimeField(null=True)),
+                ("closed_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="review_batches", to="curation.dataset"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SignalValue',
+            name="ReviewItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64)),
-                ('key', models.CharField(max_length=64)),
-                ('value', models.FloatField(null=True)),
-                ('detail', models.JSONField(default=dict)),
-                ('pair', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='signals', to='curation.pair')),
-                ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='curation.run')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveIntegerField()),
+                ("score", models.FloatField(null=True)),
+                ("reason", models.CharField(max_length=64)),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="items", to="curation.reviewbatch"
+                    ),
+                ),
+                (
+                    "pair",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="review_items", to="curation.pair"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Membership',
+            name="Run",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('owner', 'Owner'), ('curator', 'Curator'), ('annotator', 'Annotator'), ('viewer', 'Viewer')], max_length=16)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='curation.workspace')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("step_no", models.PositiveSmallIntegerField(default=0)),
+                ("step", models.CharField(max_length=32)),
+                ("params", models.JSONField(default=dict)),
+                ("key", models.CharField(max_length=64)),
+                ("queue", models.CharField(default="cpu", max_length=8)),
+                ("report", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("woken_at", models.DateTimeField(null=True)),
+                ("cancelled_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="runs", to="curation.dataset"),
+                ),
+                (
+                    "judge",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="runs", to="curation.judge"
+                    ),
+                ),
+                (
+                    "recipe",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="runs", to="curation.recipe"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Reward",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("value", models.FloatField()),
+                (
+                    "judge",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="rewards", to="curation.judge"),
+                ),
+                (
+                    "response",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="rewards", to="curation.response"
+                    ),
+                ),
+                ("run", models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to="curation.run")),
             ],
         ),
         migrations.AddField(
-            model_name='dataset',
-            name='workspace',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='datasets', to='curation.workspace'),
+            model_name="reviewbatch",
+            name="run",
+            field=models.OneToOneField(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="review_batch", to="curation.run"
+            ),
         ),
         migrations.CreateModel(
-            name='ImportIssue',
+            name="Judgment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('line', models.PositiveBigIntegerField()),
-                ('field', models.CharField(blank=True, max_length=100)),
-                ('code', models.CharField(max_length=40)),
-                ('reason', models.TextField()),
-                ('excerpt', models.CharField(blank=True, max_length=300)),
-                ('external_id', models.CharField(blank=True, max_length=200)),
-                ('fatal', models.BooleanField()),
-                ('imported', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='issues', to='curation.import')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("strength", models.SmallIntegerField(null=True)),
+                (
+                    "tie_kind",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "a side is better"),
+                            ("tie", "equally good"),
+                            ("both_bad", "both bad"),
+                            ("cannot_judge", "cannot judge"),
+                            ("unreadable", "answer could not be read"),
+                        ],
+                        default="",
+                        max_length=16,
+                    ),
+                ),
+                ("probability", models.FloatField(null=True)),
+                ("rationale", models.TextField(blank=True)),
+                ("order_shown", models.CharField(blank=True, max_length=2)),
+                ("occasion", models.PositiveSmallIntegerField(default=0)),
+                ("seconds", models.FloatField(null=True)),
+                ("raw_output", models.TextField(blank=True)),
+                ("detail", models.JSONField(default=dict)),
+                ("guideline", models.CharField(blank=True, max_length=64)),
+                ("client_id", models.UUIDField(null=True, unique=True)),
+                ("retracted", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="judgments", to="curation.dataset"
+                    ),
+                ),
+                (
+                    "imported",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="judgments", to="curation.import"
+                    ),
+                ),
+                (
+                    "judge",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="judgments", to="curation.judge"),
+                ),
+                (
+                    "supersedes",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="superseded_by",
+                        to="curation.judgment",
+                    ),
+                ),
+                (
+                    "pair",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="judgments", to="curation.pair"),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="judgments", to="curation.run"
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="decision",
+            name="run",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="decisions", to="curation.run"
+            ),
+        ),
+        migrations.CreateModel(
+            name="Chunk",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("first_pair", models.BigIntegerField()),
+                ("last_pair", models.BigIntegerField()),
+                ("n_pairs", models.PositiveIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("pending", "Pending"), ("leased", "Leased"), ("done", "Done"), ("failed", "Failed")],
+                        default="pending",
+                        max_length=8,
+                    ),
+                ),
+                ("claim", models.UUIDField(null=True)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("n_values", models.PositiveIntegerField(default=0)),
+                ("n_missing", models.PositiveIntegerField(default=0)),
+                ("error", models.TextField(blank=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("run", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="chunks", to="curation.run")),
+            ],
+        ),
+        migrations.CreateModel(
+            name="SignalValue",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=64)),
+                ("key", models.CharField(max_length=64)),
+                ("value", models.FloatField(null=True)),
+                ("detail", models.JSONField(default=dict)),
+                (
+                    "pair",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="signals", to="curation.pair"),
+                ),
+                ("run", models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to="curation.run")),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Membership",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("owner", "Owner"), ("curator", "Curator"), ("annotator", "Annotator"), ("viewer", "Viewer")],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="memberships", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="memberships", to="curation.workspace"
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="dataset",
+            name="workspace",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="datasets", to="curation.workspace"
+            ),
+        ),
+        migrations.CreateModel(
+            name="ImportIssue",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("line", models.PositiveBigIntegerField()),
+                ("field", models.CharField(blank=True, max_length=100)),
+                ("code", models.CharField(max_length=40)),
+                ("reason", models.TextField()),
+                ("excerpt", models.CharField(blank=True, max_length=300)),
+                ("external_id", models.CharField(blank=True, max_length=200)),
+                ("fatal", models.BooleanField()),
+                (
+                    "imported",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="issues", to="curation.import"),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['imported', 'line'], name='issue_by_line')],
+                "indexes": [models.Index(fields=["imported", "line"], name="issue_by_line")],
             },
         ),
         migrations.CreateModel(
-            name='Consensus',
+            name="Consensus",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('method', models.CharField(max_length=32)),
-                ('probability_a', models.FloatField()),
-                ('probability_tie', models.FloatField()),
-                ('probability_b', models.FloatField()),
-                ('strength', models.FloatField(null=True)),
-                ('n_judgments', models.PositiveIntegerField()),
-                ('disagreement', models.FloatField()),
-                ('computed_at', models.DateTimeField(auto_now=True)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='consensuses', to='curation.dataset')),
-                ('pair', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='consensuses', to='curation.pair')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("method", models.CharField(max_length=32)),
+                ("probability_a", models.FloatField()),
+                ("probability_tie", models.FloatField()),
+                ("probability_b", models.FloatField()),
+                ("strength", models.FloatField(null=True)),
+                ("n_judgments", models.PositiveIntegerField()),
+                ("disagreement", models.FloatField()),
+                ("computed_at", models.DateTimeField(auto_now=True)),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="consensuses", to="curation.dataset"
+                    ),
+                ),
+                (
+                    "pair",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="consensuses", to="curation.pair"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['dataset', 'method', '-disagreement', 'pair'], name='consensus_by_disagreement')],
-                'constraints': [models.UniqueConstraint(fields=('pair', 'method'), name='consensus_once')],
+                "indexes": [
+                    models.Index(fields=["dataset", "method", "-disagreement", "pair"], name="consensus_by_disagreement")
+                ],
+                "constraints": [models.UniqueConstraint(fields=("pair", "method"), name="consensus_once")],
             },
         ),
         migrations.AddConstraint(
-            model_name='prompt',
-            constraint=models.UniqueConstraint(fields=('dataset', 'content_hash'), name='prompt_once'),
+            model_name="prompt",
+            constraint=models.UniqueConstraint(fields=("dataset", "content_hash"), name="prompt_once"),
         ),
         migrations.AddConstraint(
-            model_name='release',
-            constraint=models.UniqueConstraint(fields=('dataset', 'version'), name='release_version_once'),
+            model_name="release",
+            constraint=models.UniqueConstraint(fields=("dataset", "version"), name="release_version_once"),
         ),
         migrations.AddConstraint(
-            model_name='releaserow',
-            constraint=models.UniqueConstraint(fields=('release', 'position'), name='release_row_once'),
+            model_name="releaserow",
+            constraint=models.UniqueConstraint(fields=("release", "position"), name="release_row_once"),
         ),
         migrations.AddConstraint(
-            model_name='releaserow',
-            constraint=models.CheckConstraint(condition=models.Q(('chosen__in', ['a', 'b'])), name='release_row_side'),
+            model_name="releaserow",
+            constraint=models.CheckConstraint(condition=models.Q(("chosen__in", ["a", "b"])), name="release_row_side"),
         ),
         migrations.AddConstraint(
-            model_name='response',
-            constraint=models.UniqueConstraint(fields=('prompt', 'content_hash'), name='response_once'),
+            model_name="response",
+            constraint=models.UniqueConstraint(fields=("prompt", "content_hash"), name="response_once"),
         ),
         migrations.AddIndex(
-            model_name='pair',
-            index=models.Index(fields=['dataset', 'id'], name='pair_by_dataset'),
+            model_name="pair",
+            index=models.Index(fields=["dataset", "id"], name="pair_by_dataset"),
         ),
         migrations.AddIndex(
-            model_name='pair',
-            index=models.Index(fields=['dataset', 'pool', 'id'], name='pair_by_pool'),
+            model_name="pair",
+            index=models.Index(fields=["dataset", "pool", "id"], name="pair_by_pool"),
         ),
         migrations.AddIndex(
-            model_name='pair',
-            index=models.Index(fields=['dataset', 'content_key'], name='pair_by_content'),
+            model_name="pair",
+            index=models.Index(fields=["dataset", "content_key"], name="pair_by_content"),
         ),
         migrations.AddConstraint(
-            model_name='pair',
-            constraint=models.UniqueConstraint(fields=('dataset', 'external_id'), name='pair_external_id_once'),
+            model_name="pair",
+            constraint=models.UniqueConstraint(fields=("dataset", "external_id"), name="pair_external_id_once"),
         ),
         migrations.AddConstraint(
-            model_name='pair',
-            constraint=models.CheckConstraint(condition=models.Q(('pool__in', ['unverified', 'silver', 'gold', 'discarded', 'recycled'])), name='pair_pool_known'),
+            model_name="pair",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("pool__in", ["unverified", "silver", "gold", "discarded", "recycled"])),
+                name="pair_pool_known",
+            ),
         ),
         migrations.AddIndex(
-            model_name='reviewitem',
-            index=models.Index(fields=['batch', 'position'], name='review_item_order'),
+            model_name="reviewitem",
+            index=models.Index(fields=["batch", "position"], name="review_item_order"),
         ),
         migrations.AddConstraint(
-            model_name='reviewitem',
-            constraint=models.UniqueConstraint(fields=('batch', 'pair'), name='review_item_once'),
+            model_name="reviewitem",
+            constraint=models.UniqueConstraint(fields=("batch", "pair"), name="review_item_once"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('finished_at__isnull', True)), fields=['finished_at', 'cancelled_at'], name='run_open'),
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("finished_at__isnull", True)), fields=["finished_at", "cancelled_at"], name="run_open"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(condition=models.Q(('recipe__isnull', False)), fields=('recipe', 'step_no'), name='run_once_per_recipe_step'),
+            model_name="run",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("recipe__isnull", False)), fields=("recipe", "step_no"), name="run_once_per_recipe_step"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('queue__in', ['cpu', 'gpu'])), name='run_queue_known'),
+            model_name="run",
+            constraint=models.CheckConstraint(condition=models.Q(("queue__in", ["cpu", "gpu"])), name="run_queue_known"),
         ),
         migrations.AddConstraint(
-            model_name='reward',
-            constraint=models.UniqueConstraint(fields=('response', 'judge'), name='reward_once'),
+            model_name="reward",
+            constraint=models.UniqueConstraint(fields=("response", "judge"), name="reward_once"),
         ),
         migrations.AddIndex(
-            model_name='judgment',
-            index=models.Index(fields=['dataset', 'judge', 'pair'], name='judgment_by_judge'),
+            model_name="judgment",
+            index=models.Index(fields=["dataset", "judge", "pair"], name="judgment_by_judge"),
         ),
         migrations.AddConstraint(
-            model_name='judgment',
-            constraint=models.UniqueConstraint(condition=models.Q(('supersedes__isnull', True)), fields=('pair', 'judge', 'order_shown', 'occasion'), name='judgment_once'),
+            model_name="judgment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("supersedes__isnull", True)),
+                fields=("pair", "judge", "order_shown", "occasion"),
+                name="judgment_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='judgment',
-            constraint=models.CheckConstraint(condition=models.Q(('strength__isnull', True), ('strength__range', (-3, 3)), _connector='OR'), name='judgment_strength_range'),
+            model_name="judgment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("strength__isnull", True), ("strength__range", (-3, 3)), _connector="OR"),
+                name="judgment_strength_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='judgment',
-            constraint=models.CheckConstraint(condition=models.Q(('probability__isnull', True), ('probability__range', (0, 1)), _connector='OR'), name='judgment_probability_range'),
+            model_name="judgment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("probability__isnull", True), ("probability__range", (0, 1)), _connector="OR"),
+                name="judgment_probability_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='judgment',
-            constraint=models.CheckConstraint(condition=models.Q(('order_shown__in', ['', 'ab', 'ba'])), name='judgment_order_known'),
+            model_name="judgment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("order_shown__in", ["", "ab", "ba"])), name="judgment_order_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='judgment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('retracted', True), ('strength__isnull', True)), models.Q(('strength__isnull', False), ('tie_kind', ''), models.Q(('strength', 0), _negated=True)), models.Q(('strength', 0), ('tie_kind__in', ['tie', 'both_bad'])), models.Q(('strength__isnull', True), ('tie_kind__in', ['cannot_judge', 'unreadable'])), _connector='OR'), name='judgment_strength_fits_tie_kind'),
+            model_name="judgment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("retracted", True), ("strength__isnull", True)),
+                    models.Q(("strength__isnull", False), ("tie_kind", ""), models.Q(("strength", 0), _negated=True)),
+                    models.Q(("strength", 0), ("tie_kind__in", ["tie", "both_bad"])),
+                    models.Q(("strength__isnull", True), ("tie_kind__in", ["cannot_judge", "unreadable"])),
+                    _connector="OR",
+                ),
+                name="judgment_strength_fits_tie_kind",
+            ),
         ),
         migrations.AddIndex(
-            model_name='decision',
-            index=models.Index(fields=['pair', '-id'], name='decision_latest'),
+            model_name="decision",
+            index=models.Index(fields=["pair", "-id"], name="decision_latest"),
         ),
         migrations.AddIndex(
-            model_name='decision',
-            index=models.Index(fields=['dataset', 'action', 'reason'], name='decision_by_reason'),
+            model_name="decision",
+            index=models.Index(fields=["dataset", "action", "reason"], name="decision_by_reason"),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.UniqueConstraint(condition=models.Q(('run__isnull', False)), fields=('run', 'pair'), name='decision_once_per_run'),
+            model_name="decision",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("run__isnull", False)), fields=("run", "pair"), name="decision_once_per_run"
+            ),
         ),
         migrations.AddIndex(
-            model_name='chunk',
-            index=models.Index(fields=['run', 'state', 'id'], name='chunk_to_claim'),
+            model_name="chunk",
+            index=models.Index(fields=["run", "state", "id"], name="chunk_to_claim"),
         ),
         migrations.AddConstraint(
-            model_name='chunk',
-            constraint=models.UniqueConstraint(fields=('run', 'first_pair'), name='chunk_once'),
+            model_name="chunk",
+            constraint=models.UniqueConstraint(fields=("run", "first_pair"), name="chunk_once"),
         ),
         migrations.AddIndex(
-            model_name='signalvalue',
-            index=models.Index(fields=['name', 'value', 'pair'], name='signal_by_value'),
+            model_name="signalvalue",
+            index=models.Index(fields=["name", "value", "pair"], name="signal_by_value"),
         ),
         migrations.AddConstraint(
-            model_name='signalvalue',
-            constraint=models.UniqueConstraint(fields=('pair', 'key', 'name'), name='signal_once'),
+            model_name="signalvalue",
+            constraint=models.UniqueConstraint(fields=("pair", "key", "name"), name="signal_once"),
         ),
         migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('workspace', 'user'), name='membership_once'),
+            model_name="membership",
+            constraint=models.UniqueConstraint(fields=("workspace", "user"), name="membership_once"),
         ),
         migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.CheckConstraint(condition=models.Q(('role__in', ['owner', 'curator', 'annotator', 'viewer'])), name='membership_role_known'),
+            model_name="membership",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("role__in", ["owner", "curator", "annotator", "viewer"])), name="membership_role_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='judge',
-            constraint=models.UniqueConstraint(fields=('workspace', 'kind', 'name', 'method', 'version'), name='judge_once'),
+            model_name="judge",
+            constraint=models.UniqueConstraint(fields=("workspace", "kind", "name", "method", "version"), name="judge_once"),
         ),
         migrations.AddConstraint(
-            model_name='judge',
-            constraint=models.UniqueConstraint(condition=models.Q(('user__isnull', False)), fields=('workspace', 'user'), name='judge_once_per_user'),
+            model_name="judge",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("user__isnull", False)), fields=("workspace", "user"), name="judge_once_per_user"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='dataset',
-            constraint=models.UniqueConstraint(fields=('workspace', 'slug'), name='dataset_slug_once'),
+            model_name="dataset",
+            constraint=models.UniqueConstraint(fields=("workspace", "slug"), name="dataset_slug_once"),
         ),
     ]
