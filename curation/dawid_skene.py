@@ -33,8 +33,9 @@ class MirroredDawidSkene(DawidSkeneToTheEnd):
     In exact arithmetic they stay so by themselves; where the votes say little, EM would make rounding errors grow.
     """
 
-    def _e_step(self, data: pd.DataFrame, priors: Any, errors: pd.DataFrame) -> pd.DataFrame:
-        found = super()._e_step(data, priors, errors).sort_index(axis=1)
+    @staticmethod
+    def _e_step(data: pd.DataFrame, priors: Any, errors: pd.DataFrame) -> pd.DataFrame:
+        found = DawidSkene._e_step(data, priors, errors).sort_index(axis=1)
         first, second = np.split(found.to_numpy(), 2)
         mean = (first + second[:, ::-1]) / 2
         return pd.DataFrame(np.concatenate([mean, mean[:, ::-1]]), index=found.index, columns=found.columns)

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from curation.types import MODEL_KINDS, ConsensusView, PairView, Ruling, Verdict, Vote, verdict_of
 
-BOTH_BAD = "both_bad"
-CANNOT_JUDGE = "cannot_judge"
+Opinion = Literal["a", "tie", "b", "both_bad", "cannot_judge"]
+
+_UNIT: dict[Verdict, float] = {"a": -1.0, "tie": 0.0, "b": 1.0}
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,11 @@ def people_votes(view: PairView) -> list[Vote]:
     return of_app or list(last.values())
 
 
-def opinion(vote: Vote) -> str:
-    """'a', 'b', 'tie', 'both_bad' or 'cannot_judge'."""
+def opinion(vote: Vote) -> Opinion:
+    """A person's verdict, with the two kinds of ties and no verdict told apart."""
     if vote.verdict is None:
-        return CANNOT_JUDGE
-    return BOTH_BAD if vote.tie_kind == BOTH_BAD else vote.verdict
+        return "cannot_judge"
+    return "both_bad" if vote.tie_kind == "both_bad" else vote.verdict
 
 
 def people(view: PairView, settings: FilterSettings) -> Ruling | None:
@@ -112,11 +113,17 @@ def people(view: PairView, settings: FilterSettings) -> Ruling | None:
     said = _commonest(counts)
     if said is None:
         return _open_case("people_split", "people", settings, detail)
-    if said in (CANNOT_JUDGE, BOTH_BAD):
+    if said == "cannot_judge" or said == "both_bad":
         return Ruling("drop", f"people_{said}", "people", detail=detail)
     strengths = [vote.strength for vote in votes if opinion(vote) == said and vote.strength is not None]
-    strength = sum(strengths) / len(strengths) if strengths else _unit(said)
+    strength = sum(strengths) / len(strengths) if strengths else _UNIT[said]
     return _against_stored(view, said, strength, "people", detail)
+
+
+def side_of_people(view: PairView) -> Literal["a", "b"] | None:
+    """The response that people prefer, as people() rules; None where they prefer none, or nobody was asked."""
+    said = _commonest(Counter(opinion(vote) for vote in people_votes(view)))
+    return said if said == "a" or said == "b" else None
 
 
 # Models
@@ -130,7 +137,8 @@ def models(view: PairView, settings: FilterSettings) -> Ruling | None:
     said = _sure_verdict(view, consensus, settings)
     if said is None:
         return None
-    strength = consensus.strength if verdict_of(consensus.strength) == said else _unit(said)
+    own = consensus.strength
+    strength = own if own is not None and verdict_of(own) == said else _UNIT[said]
     return _against_stored(view, said, strength, "models", _figures(view, settings))
 
 
@@ -170,14 +178,10 @@ def _open_case(reason: str, by: Literal["people", "rule"], settings: FilterSetti
     return Ruling(settings.open_cases, reason, by, detail=detail)
 
 
-def _commonest(counts: Counter[str]) -> str | None:
-    """The opinion with more votes than any other; None where two share the lead."""
+def _commonest(counts: Counter[Opinion]) -> Opinion | None:
+    """The opinion with more votes than any other; None where two share the lead, or there is none."""
     ranked = counts.most_common(2)
-    return None if len(ranked) > 1 and ranked[0][1] == ranked[1][1] else ranked[0][0]
-
-
-def _unit(verdict: str) -> float:
-    return {"a": -1.0, "tie": 0.0, "b": 1.0}[verdict]
+    return None if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]) else ranked[0][0]
 
 
 def _figures(view: PairView, settings: FilterSettings) -> dict[str, Any]:

@@ -6,7 +6,7 @@ two responses of a pair negates strengths and margins, mirrors verdicts, and cha
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 Verdict = Literal["a", "tie", "b"]
 ActionName = Literal["keep", "flip", "relabel", "drop", "to_human"]
@@ -15,6 +15,8 @@ Authority = Literal["people", "models", "rule"]
 VERDICTS: tuple[Verdict, ...] = ("a", "tie", "b")  # the order of every array of classes
 STORED_LABEL = "stored label"  # name of the imported judge whose label a pair came with
 MODEL_KINDS = frozenset({"reward_model", "llm_judge", "likelihood", "rule"})
+
+Signed = TypeVar("Signed", int, float)
 
 _MIRROR: dict[Verdict, Verdict] = {"a": "b", "tie": "tie", "b": "a"}
 _SWAPPED_ORDER = {"ab": "ba", "ba": "ab", "": ""}
@@ -32,7 +34,7 @@ def mirrored(verdict: Verdict | None) -> Verdict | None:
     return None if verdict is None else _MIRROR[verdict]
 
 
-def _negated(value: float | None) -> float | None:
+def _negated(value: Signed | None) -> Signed | None:
     return -value if value else value  # 0 stays 0, not -0.0
 
 

@@ -180,7 +180,7 @@ def verdict_side(row: dict[str, Any], order: str, faults: list[Fault]) -> str | 
     ):
         if value is not None and (not isinstance(value, str) or value not in known):
             raise Broken("verdict_malformed", f"{name} is none of {', '.join(known)} and null.", name, value)
-    placed = "tie" if position == "tie" else POSITIONS.get((position, order))
+    placed = "tie" if position == "tie" else POSITIONS.get((str(position), order))
     if "verdict" not in row:
         return placed
     if placed is not None and stated is not None and placed != stated:

@@ -117,8 +117,8 @@ def stored_label(row: dict[str, Any], sign: int, faults: list[Fault]) -> Opinion
     """The label of the file: `sign` is -1 where response_a is the chosen one. margin and scores are kept as they are."""
     detail = {name: row[name] for name in ("margin", "score_chosen", "score_rejected") if row.get(name) is not None}
     margin = number(row.get("margin"), "margin", faults)
-    scores = [number(row.get(name), name, faults) for name in ("score_chosen", "score_rejected")]
-    gap = scores[0] - scores[1] if None not in scores else None
+    better, worse = (number(row.get(name), name, faults) for name in ("score_chosen", "score_rejected"))
+    gap = better - worse if better is not None and worse is not None else None
     for name, value, what in (("margin", margin, "margin"), ("score_chosen", gap, "difference of the scores")):
         if value is not None and value < 0:
             reason = f"The {what} is {value:g}, against the label; the label stands."

@@ -8,6 +8,7 @@ import gzip
 import json
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
@@ -69,7 +70,7 @@ def read_gzip(file: BinaryIO, after_line: int) -> Iterator[Read]:
         yield Read(line + 1, file.tell(), None, Fault("gzip_broken", f"The gzip data is damaged after line {line}: {error}."))
 
 
-def read_lines(lines: BinaryIO, stored: BinaryIO, after_line: int) -> Iterator[Read]:
+def read_lines(lines: BinaryIO | gzip.GzipFile, stored: BinaryIO, after_line: int) -> Iterator[Read]:
     """JSON objects, one per line. `stored` is the file whose position tells the progress."""
     line = 0
     while True:
@@ -83,8 +84,8 @@ def read_lines(lines: BinaryIO, stored: BinaryIO, after_line: int) -> Iterator[R
                 yield Read(line, stored.tell(), None, fault)
             if fault.effect == "file":
                 return
-        elif line == 1 and (fault := not_json_lines(raw)):
-            yield Read(1, stored.tell(), None, fault)
+        elif line == 1 and (broken := not_json_lines(raw)):
+            yield Read(1, stored.tell(), None, broken)
             return
         elif line > after_line:
             yield from read_line(line, stored.tell(), raw)
@@ -92,7 +93,7 @@ def read_lines(lines: BinaryIO, stored: BinaryIO, after_line: int) -> Iterator[R
             yield Read(line, stored.tell(), None)
 
 
-def pass_over_rest(lines: BinaryIO) -> Fault:
+def pass_over_rest(lines: BinaryIO | gzip.GzipFile) -> Fault:
     """Reads to the end of a line that is too long, but not for ever."""
     passed = MAX_LINE_BYTES
     while passed < MAX_SKIPPED_BYTES:
@@ -157,8 +158,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose keys differ: of a key given twice nobody can say which value was meant."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
         raise Broken("duplicate_key", f"The key {twice!r} is there twice.", twice)
     return found
 

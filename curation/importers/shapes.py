@@ -77,12 +77,12 @@ def concord_row(row: dict[str, Any], faults: list[Fault]) -> PairRow:
         if row.get(name) is None:
             raise Broken("field_missing", f"The row has no {name}.", name, ", ".join(list(row)[:20]))
     prompt = prompt_of(row["prompt"])
-    sides = [response_of(row[name], name) for name in ("response_a", "response_b")]
-    identical = side_faults(row, prompt, sides, ("response_a", "response_b"), faults)
+    a, b = (response_of(row[name], name) for name in ("response_a", "response_b"))
+    identical = side_faults(row, prompt, [a, b], ("response_a", "response_b"), faults)
     found = opinions.labels(row.get("labels"), faults)
     if gold := opinions.gold(row.get("gold"), identical, faults):
         found.append(gold)
-    return PairRow(identifier(row.get("id"), "id", missing=""), prompt, *sides, concord_metadata(row, faults), found)
+    return PairRow(identifier(row.get("id"), "id", missing=""), prompt, a, b, concord_metadata(row, faults), found)
 
 
 CONCORD_FIELDS = frozenset({"id", "prompt", "response_a", "response_b", "labels", "gold", "meta"})

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation import judgments, recipes
-from curation.filters import opinion, people_votes
+from curation.filters import people_votes, side_of_people
 from curation.models import Dataset, Judge, JudgeKind, Judgment, Pair, Recipe
 from curation.pair_views import load_views
 from curation.steps import heads
@@ -123,15 +123,12 @@ def labelled(work: Work) -> Iterator[Example]:
 
 
 def example_of(view: PairView) -> Example | None:
+    """The side that people prefer; where nobody was asked, the side of the stored label."""
     if view.identical:
         return None
-    votes = people_votes(view)
-    if votes:
-        said = [opinion(vote) for vote in votes]
-        n_a, n_b = said.count("a"), said.count("b")
-        return Example(view.id, n_b > n_a, gold=True) if max(n_a, n_b) * 2 > len(said) else None
-    verdict = view.stored_verdict
-    return Example(view.id, verdict == "b", gold=False) if verdict in ("a", "b") else None
+    asked = bool(people_votes(view))
+    side = side_of_people(view) if asked else view.stored_verdict
+    return Example(view.id, side == "b", gold=asked) if side in ("a", "b") else None
 
 
 def chosen_examples(found: Iterator[Example], params: recipes.TrainHead) -> list[Example]:
