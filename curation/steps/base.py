@@ -82,10 +82,6 @@ def on_gpu(params: recipes.Step) -> Queue:
     return "gpu"
 
 
-def needs_nothing(dataset: Dataset, params: recipes.Step, recipe: Recipe | None) -> None:
-    """For steps that can always run and speak as nobody."""
-
-
 def host() -> Host:
     """What the operator's settings grant to models on this machine."""
     return Host(

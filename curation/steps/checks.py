@@ -1,8 +1,12 @@
 """What must be so before a run starts: a model that can do what is asked, a server to ask."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from django.conf import settings
 
 from curation.steps.base import CannotRun
+from models_runtime.hashing import key_of
 from models_runtime.registry import capabilities_of
 from models_runtime.types import BackendError, Capability, ModelSpec
 
@@ -30,3 +34,16 @@ def need_server(model: ModelSpec) -> None:
 def short_name(model: ModelSpec) -> str:
     """What pages show: the last two parts of a hub id or a folder, else the back-end's name."""
     return "/".join(model.checkpoint.rstrip("/").split("/")[-2:])[:200] or model.backend
+
+
+def pinned(model: ModelSpec) -> ModelSpec:
+    """The model with what its local folder holds as its revision, so that other weights there are another judge.
+
+    Names, sizes and times of change stand for the bytes: hashing gigabytes would keep whoever starts the run waiting. A hub
+    id or a served model stays as it is, and so does a revision that was given.
+    """
+    folder = Path(model.checkpoint)
+    if model.revision or not model.checkpoint or not folder.is_dir():
+        return model
+    found = ((path, path.stat()) for path in sorted(folder.iterdir()) if path.is_file())
+    return replace(model, revision=f"files-{key_of([[path.name, stat.st_size, stat.st_mtime_ns] for path, stat in found])[:40]}")

@@ -23,4 +23,5 @@ def store(work: Work, n_pairs: int) -> Stored:
     return Stored(n_values=n_pairs, report={"pairs": n_pairs})
 
 
-STEP = Step(prepare, compute, store, on_cpu, ("curation.steps.consensus",), inputs=where_the_ledger_stands, whole=True)
+CODE = ("curation.steps.consensus", "curation.consensus", "curation.aggregation", "curation.dawid_skene")
+STEP = Step(prepare, compute, store, on_cpu, CODE, inputs=where_the_ledger_stands, whole=True)

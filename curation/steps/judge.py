@@ -9,10 +9,10 @@ from curation.code import fingerprint
 from curation.judgments import NewJudgment
 from curation.models import Dataset, Judge, JudgeKind, Judgment, Recipe
 from curation.steps.base import CannotRun, Queue, Step, Stored, Work, conversation, host, text_of_content
-from curation.steps.checks import need_capability, need_server, short_name
+from curation.steps.checks import need_capability, need_server, pinned, short_name
 from models_runtime.judging import TEMPLATES, Answer, compare, judge_spec
 from models_runtime.loading import resident
-from models_runtime.types import GenerationParams
+from models_runtime.types import GenerationParams, ModelSpec
 
 ORDERS = ("ab", "ba")
 
@@ -44,7 +44,7 @@ def prepare(dataset: Dataset, params: recipes.LlmJudge, recipe: Recipe | None) -
     if params.template not in TEMPLATES:
         raise CannotRun(f"There is no judge template {params.template!r}; there are: {', '.join(TEMPLATES)}.")
     spec = {
-        **judge_spec(params.model, params.template, generation(params, sample=0)),
+        **judge_spec(pinned(params.model), params.template, generation(params, sample=0)),
         "code": fingerprint("models_runtime.judging", "models_runtime.parsers"),
     }
     name = short_name(params.model)
@@ -62,12 +62,13 @@ def compute(work: Work) -> Asked:
     params: Any = work.params
     rows = list(work.pairs.values_list("id", "prompt__messages", "response_a__messages", "response_b__messages"))
     asked = Asked([])
+    model = ModelSpec(**work.run.judge.spec["model"])
     for sample in range(params.samples):
         done = answered(work, sample)
         open_rows = [row for row in rows if row[0] not in done]
         items = [(conversation(prompt), text_of_content(a), text_of_content(b)) for _, prompt, a, b in open_rows]
         if items:
-            both = compare(resident(params.model, host=host()), params.template, items, generation(params, sample=sample))
+            both = compare(resident(model, host=host()), params.template, items, generation(params, sample=sample))
             for row, answers in zip(open_rows, both, strict=True):
                 asked.take(work, row[0], sample, answers)
     return asked

@@ -12,7 +12,7 @@ from curation.judgments import NewJudgment
 from curation.models import Dataset, Judge, JudgeKind, Pair, Recipe, Response, Reward, SignalValue
 from curation.steps import embed, heads
 from curation.steps.base import CannotRun, Step, Stored, Work, conversation, host, on_gpu
-from curation.steps.checks import need_capability, need_server, short_name
+from curation.steps.checks import need_capability, need_server, pinned, short_name
 from curation.steps.train_head import newest_head
 from models_runtime.loading import resident
 from models_runtime.registry import BACKENDS
@@ -37,7 +37,7 @@ def prepare(dataset: Dataset, params: recipes.Reward, recipe: Recipe | None) -> 
     need_capability(params.model, "reward")
     need_server(params.model)
     module = BACKENDS[params.model.backend].path.split(":")[0]
-    spec = {"model": recipes.plain(params.model), "code": fingerprint(module)}
+    spec = {"model": recipes.plain(pinned(params.model)), "code": fingerprint(module)}
     return judgments.model_judge(dataset.workspace, JudgeKind.REWARD_MODEL, short_name(params.model), spec=spec)
 
 
