@@ -62,12 +62,7 @@ def judge_undo(request: HttpRequest, workspace: str, dataset: str) -> HttpRespon
         return next_pair(request, found, "Nothing to take back here. Older answers are under My work.", "refused")
     if undone.slot is None:
         return next_pair(request, found, "Somebody else has taken the pair you skipped.", "refused")
-    said = (
-        "Answer taken back: change it and submit again."
-        if undone.what == "answer"
-        else "Skip taken back: here is the pair again."
-    )
-    return next_pair(request, found, said, "undone")
+    return next_pair(request, found, TAKEN_BACK[undone.what], "undone")
 
 
 @require_POST

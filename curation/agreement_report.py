@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from django.db.models import Count
 from numpy.typing import NDArray
 
 from curation import agreement, judgments
@@ -24,9 +25,15 @@ class HumanLabels:
     n_pairs: int
 
 
-def human_labels(dataset: Dataset) -> HumanLabels:
-    """Current judgments with a verdict by judges of kind human; of repeated ones the last. Ties of every kind are one label."""
+def human_labels(dataset: Dataset, *, most_shared: int | None = None) -> HumanLabels:
+    """Current judgments with a verdict by judges of kind human; of repeated ones the last. Ties of every kind are one label.
+
+    most_shared: only the newest so many of the pairs that two or more people judged.
+    """
     found = judgments.current(dataset).filter(judge__kind=JudgeKind.HUMAN, strength__isnull=False)
+    if most_shared is not None:
+        shared = found.values("pair_id").annotate(n=Count("judge", distinct=True)).filter(n__gt=1).order_by("-pair_id")
+        found = found.filter(pair__in=list(shared.values_list("pair_id", flat=True)[:most_shared]))
     rows = found.order_by("pair_id", "judge_id", "occasion", "id").values_list("pair_id", "judge_id", "strength")
     table = np.fromiter(rows.iterator(chunk_size=20_000), dtype=np.dtype((np.int64, 3)))
     last = np.ones(len(table), bool)

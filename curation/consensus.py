@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from curation import aggregation
 from curation.models import Consensus, Dataset, Judge
+from curation.sql import IN_FORCE
 from curation.types import MODEL_KINDS
 
 METHODS = ("dawid_skene", "majority")
@@ -28,12 +29,11 @@ BATCH = 2000
 FETCH = 20_000
 
 # Judgments in force with a verdict.
-JUDGED = """
+JUDGED = f"""
     SELECT judgment.pair_id, judgment.judge_id, judgment.strength
     FROM curation_judgment judgment
-    WHERE judgment.dataset_id = %(dataset)s AND judgment.strength IS NOT NULL AND NOT judgment.retracted
-      AND NOT EXISTS (SELECT 1 FROM curation_judgment later WHERE later.supersedes_id = judgment.id)
-"""
+    WHERE judgment.dataset_id = %(dataset)s AND judgment.strength IS NOT NULL AND {IN_FORCE}
+"""  # noqa: S608 - put together from constants
 # Pairs with both responses scored: 1 where response_b has the higher reward.
 SCORED = """
     SELECT pair.id, of_a.judge_id, sign(of_b.value - of_a.value)

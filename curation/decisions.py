@@ -1,16 +1,13 @@
 """The only writer of decisions and of Pair.pool. Append-only: undoing is a new decision that restores what was before."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, Exists, FloatField, OuterRef, QuerySet, Subquery, When
-from django.db.models.functions import Cast
 
 from curation import judgments
 from curation.bulk import insert_new
-from curation.models import Action, Dataset, Decision, JudgeKind, Judgment, Pair, Pool, Run, User
-from curation.types import STORED_LABEL, Ruling, verdict_of
+from curation.models import Action, Decision, Pair, Pool, Run, User
+from curation.types import Ruling, verdict_of
 
 CURATOR = "curator"  # reason of a decision by hand
 UNDO = "undo"
@@ -161,30 +158,11 @@ def latest_decisions(pairs: Sequence[int]) -> Mapping[int, Decision]:
     return {decision.pair_id: decision for decision in newest}
 
 
-def stored_labels(dataset: Dataset | Any) -> QuerySet[Judgment]:
-    """Labels that the pairs came with, in force."""
-    own = Judgment.objects.filter(dataset=dataset, judge__kind=JudgeKind.IMPORTED, judge__name=STORED_LABEL)
-    return judgments.in_force(own).order_by("id")
-
-
 def stored_strength(pair: Pair) -> int | None:
-    return stored_labels(pair.dataset_id).filter(pair=pair).values_list("strength", flat=True).first()
+    return judgments.stored_labels(pair.dataset_id).filter(pair=pair).values_list("strength", flat=True).first()
 
 
 def label_in_force(pair: Pair) -> float | None:
     """Signed strength of the label the pair has now: the latest decision's, or the stored one where nothing was decided."""
     last = Decision.objects.filter(pair=pair).order_by("-id").first()
     return last.strength if last else stored_strength(pair)
-
-
-def with_label(pairs: QuerySet[Pair]) -> QuerySet[Pair]:
-    """`pairs` with .label_in_force on each, as label_in_force() gives it."""
-    latest = Decision.objects.filter(pair=OuterRef("pk")).order_by("-id")
-    stored = stored_labels(OuterRef("dataset")).filter(pair=OuterRef("pk"))
-    return pairs.annotate(
-        label_in_force=Case(
-            When(Exists(latest), then=Subquery(latest.values("strength")[:1])),
-            default=Cast(Subquery(stored.values("strength")[:1]), FloatField()),
-            output_field=FloatField(),
-        )
-    )

@@ -2,20 +2,18 @@
 
 from typing import Any
 
-from django.db import connection
-
 from curation.models import Dataset
+from curation.sql import IN_FORCE, rows
 
 NO_SLICE = "all"
 
 # `asked` has one row per judge, pair and occasion: one sample of a model, one sitting of a person.
-REPORT = """
+REPORT = f"""
     WITH live AS (
         SELECT judgment.pair_id, judgment.judge_id, judgment.order_shown, judgment.occasion, judgment.tie_kind,
                sign(judgment.strength)::int AS side
         FROM curation_judgment judgment
-        WHERE judgment.dataset_id = %(dataset)s AND NOT judgment.retracted
-          AND NOT EXISTS (SELECT 1 FROM curation_judgment later WHERE later.supersedes_id = judgment.id)
+        WHERE judgment.dataset_id = %(dataset)s AND {IN_FORCE}
     ), gold AS (
         SELECT live.pair_id, sign(avg(live.side))::int AS side
         FROM live JOIN curation_judge judge ON judge.id = live.judge_id
@@ -44,7 +42,7 @@ REPORT = """
     WHERE NOT judge.is_gold
     GROUP BY judge.id, slice
     ORDER BY judge.kind = 'human', judge.kind = 'imported', judge.name, judge.method, judge.id, slice
-"""
+"""  # noqa: S608 - put together from constants
 
 
 def report(dataset: Dataset, *, by: str = "") -> list[dict[str, Any]]:
@@ -55,10 +53,7 @@ def report(dataset: Dataset, *, by: str = "") -> list[dict[str, Any]]:
     two unreadable answers count as the same, as in LLMBar's published figures. Counts of an order in which a judge was never
     asked are None. `note` says what is missing.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(REPORT, {"dataset": dataset.pk, "by": by, "all": NO_SLICE})
-        names = [column.name for column in cursor.description]
-        return [_row(dict(zip(names, values, strict=True))) for values in cursor.fetchall()]
+    return [_row(found) for found in rows(REPORT, dataset=dataset.pk, by=by, all=NO_SLICE)]
 
 
 def _row(found: dict[str, Any]) -> dict[str, Any]:

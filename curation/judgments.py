@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Sign
 from django.utils import timezone
 
 from curation.bulk import insert_new
 from curation.models import Dataset, Judge, JudgeKind, Judgment, Pair, Run, TieKind, User, Workspace
+from curation.types import STORED_LABEL
 from models_runtime.hashing import key_of
 
 
@@ -60,6 +62,18 @@ def current(dataset: Dataset) -> QuerySet[Judgment]:
 def in_force(judgments: QuerySet[Judgment]) -> QuerySet[Judgment]:
     """Those of `judgments` that are in force; for narrower questions than current()."""
     return judgments.filter(~Exists(Judgment.objects.filter(supersedes=OuterRef("pk"))), retracted=False)
+
+
+def stored_labels(dataset: Dataset | int) -> QuerySet[Judgment]:
+    """Labels that the pairs of this dataset came with, in force; a pair has one at most."""
+    own = Judgment.objects.filter(dataset=dataset, judge__kind=JudgeKind.IMPORTED, judge__name=STORED_LABEL)
+    return in_force(own).order_by("id")
+
+
+def stored_side(dataset: Dataset, *, pair: str = "pk") -> Subquery:
+    """-1, 0 or 1 of the label a pair came with, null where it came without; `pair` names the outer row's pair id."""
+    labels = stored_labels(dataset).filter(pair=OuterRef(pair))
+    return Subquery(labels.values(side=Sign("strength"))[:1], output_field=IntegerField())
 
 
 def record(

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Case, Count, Exists, F, FloatField, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, Count, Exists, F, FloatField, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Left, Sign
 
-from curation import judgments, queries
-from curation.models import Action, Consensus, Dataset, Decision, Judge, JudgeKind, Judgment, Pair, Pool
+from curation import decisions, judgments, queries
+from curation.models import Action, Consensus, Dataset, Decision, JudgeKind, Judgment, Pair, Pool
 from curation.types import STORED_LABEL, Verdict, verdict_of
 
 PAGE_SIZES = (25, 50, 100)
@@ -33,13 +33,6 @@ def whole(text: str | None, *, most: int = 2**31) -> int | None:
 def page_size(params: Mapping[str, str]) -> int:
     size = whole(params.get("size"))
     return size if size in PAGE_SIZES else PAGE_SIZES[0]
-
-
-def stored_side(dataset: Dataset, *, pair: str = "pk") -> Subquery:
-    """-1, 0 or 1 of the label a pair came with, null where it came without; `pair` names the outer row's pair id."""
-    stored = Judge.objects.filter(workspace=dataset.workspace_id, kind=JudgeKind.IMPORTED, name=STORED_LABEL, is_gold=False)
-    labels = judgments.current(dataset).filter(pair=OuterRef(pair), judge__in=stored).order_by("id")
-    return Subquery(labels.values(side=Sign("strength"))[:1], output_field=IntegerField())
 
 
 def snippet(path: str) -> Left:
@@ -112,7 +105,7 @@ def pairs_that(dataset: Dataset, filters: PairFilters) -> QuerySet[Pair]:
         found = found.filter(**({"last_reason": filters.reason} if filters.reason else {}))
     if filters.judge or filters.relation:
         if filters.relation in ("contradicts", "agrees"):
-            found = found.annotate(stored=stored_side(dataset)).filter(stored__isnull=False)
+            found = found.annotate(stored=judgments.stored_side(dataset)).filter(stored__isnull=False)
         found = found.filter(Exists(judgments_that(dataset, judge=filters.judge, relation=filters.relation)))
     return found
 
@@ -177,8 +170,8 @@ def pair_rows(dataset: Dataset, ids: list[int], *, method: str = "") -> list[Pai
             row.stored = vote.side
         else:
             row.votes.append(vote)
-    for decision in Decision.objects.filter(pair__in=ids).order_by("pair", "-id").distinct("pair"):
-        found[decision.pair_id].decision = decision
+    for pair, decision in decisions.latest_decisions(ids).items():
+        found[pair].decision = decision
     computed = Consensus.objects.filter(dataset=dataset, pair__in=ids).order_by("-method")  # the last one set wins: dawid_skene
     for consensus in computed.filter(method=method) if method else computed:
         found[consensus.pair_id].consensus = consensus
@@ -255,7 +248,7 @@ def disagreements_that(dataset: Dataset, method: str, filters: DisagreementFilte
         return found.annotate(value=F("disagreement"))
     # How probable it is that the stored label points the wrong way; a stored tie points nowhere.
     opposite = Case(When(stored=-1, then=F("probability_b")), When(stored=1, then=F("probability_a")), output_field=FloatField())
-    return found.annotate(stored=stored_side(dataset, pair="pair")).annotate(value=opposite).filter(value__isnull=False)
+    return found.annotate(stored=judgments.stored_side(dataset, pair="pair")).annotate(value=opposite).filter(value__isnull=False)
 
 
 def key_text(consensus: Consensus) -> str:

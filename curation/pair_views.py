@@ -11,13 +11,14 @@ from curation import judgments
 from curation.models import Consensus, Dataset, JudgeKind, Pair, Reward
 from curation.quality import Need
 from curation.rendering import text_of
+from curation.sql import IN_FORCE
 from curation.types import STORED_LABEL, ConsensusView, PairView, RewardPair, Twins, Vote, verdict_of
 
 EVERYTHING: frozenset[Need] = frozenset({"text", "votes", "rewards", "consensus", "twins"})
 
 # The contents asked for, each with all pairs of the dataset that have the same content. A stored label's winner is a response
 # row, and those are stored once per prompt, so that it means the same text in a pair and in its mirrored twin.
-TWINS = """
+TWINS = f"""
     WITH twin AS (
         SELECT content_key, id, response_a_id, response_b_id, count(*) OVER (PARTITION BY content_key) AS n_pairs
         FROM curation_pair WHERE dataset_id = %(dataset)s AND content_key = ANY(%(keys)s)
@@ -29,12 +30,11 @@ TWINS = """
         SELECT judgment.strength
         FROM curation_judgment judgment JOIN curation_judge judge ON judge.id = judgment.judge_id
         WHERE judgment.pair_id = twin.id AND judge.kind = 'imported' AND judge.name = %(stored)s AND NOT judge.is_gold
-          AND NOT judgment.retracted
-          AND NOT EXISTS (SELECT 1 FROM curation_judgment later WHERE later.supersedes_id = judgment.id)
+          AND {IN_FORCE}
     ) label ON true
     WHERE twin.n_pairs > 1
     GROUP BY twin.content_key
-"""
+"""  # noqa: S608 - put together from constants
 
 
 def load_views(dataset: Dataset, pair_ids: Sequence[int], *, needs: frozenset[Need] = EVERYTHING) -> list[PairView]:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, F, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, F, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 
+from curation import judgments
 from curation.models import Chunk, ChunkState, Judgment, ReviewItem, Run
 
 IMPATIENCE = timedelta(seconds=10)  # after that a run which nobody took says so
@@ -41,7 +42,7 @@ def progress(run: Run) -> Progress:
     """Where this run stands now."""
     now = timezone.now()
     counted = tally(run, now)
-    state = state_of(run, counted)
+    state = state_of(run, started=counted["started"] > 0, reviewing=counted["reviewing"] > 0, broken=counted["chunks_failed"] > 0)
     n_pairs, n_done = counted["pairs"], counted["done"]
     if run.step == "review" and counted["reviewing"] + counted["chunks_done"]:
         n_pairs, n_done = answers(run)
@@ -52,6 +53,9 @@ def progress(run: Run) -> Progress:
         seconds_left=seconds_left(counted, now) if state == "running" else None,
         waiting_for_worker=idle and now - asked > IMPATIENCE,
     )  # fmt: skip
+
+
+STARTED = Q(attempts__gt=0) | Q(state=ChunkState.DONE)  # a chunk that somebody took, whatever became of it
 
 
 def tally(run: Run, now: datetime) -> dict[str, Any]:
@@ -71,20 +75,21 @@ def tally(run: Run, now: datetime) -> dict[str, Any]:
         reviewing=Count("id", filter=Q(state=ChunkState.WAITING)),
         leased=Count("id", filter=held),
         claimable=Count("id", filter=free),
-        attempted=Count("id", filter=Q(attempts__gt=0)),
+        started=Count("id", filter=STARTED),
         first_started=Min("started_at", filter=done),
         last_finished=Max("finished_at", filter=done),
     )
 
 
-def state_of(run: Run, counted: dict[str, Any]) -> str:
+def state_of(run: Run, *, started: bool, reviewing: bool, broken: bool) -> str:
+    """The state of a run by what its chunks say: whether any was tried, waits for people, or gave up."""
     if run.cancelled_at:
         return "cancelled"
     if run.finished_at:
-        return "failed" if counted["chunks_failed"] else "done"
-    if counted["reviewing"]:
+        return "failed" if broken else "done"
+    if reviewing:
         return "reviewing"
-    return "running" if counted["attempted"] or counted["chunks_done"] else "waiting"
+    return "running" if started else "waiting"
 
 
 def seconds_left(counted: dict[str, Any], now: datetime) -> float | None:
@@ -107,7 +112,6 @@ def answers(run: Run) -> tuple[int, int]:
 def answers_given() -> QuerySet[Judgment]:
     """For a ReviewItem: how many people of this app have an answer in force on its pair, given since its batch was opened."""
     since = Judgment.objects.filter(
-        pair=OuterRef("pair"), created_at__gte=OuterRef("batch__created_at"), judge__user__isnull=False, retracted=False
+        pair=OuterRef("pair"), created_at__gte=OuterRef("batch__created_at"), judge__user__isnull=False
     )
-    in_force = since.filter(~Exists(Judgment.objects.filter(supersedes=OuterRef("pk"))))
-    return in_force.order_by().values("pair").annotate(n=Count("judge", distinct=True)).values("n")
+    return judgments.in_force(since).order_by().values("pair").annotate(n=Count("judge", distinct=True)).values("n")

@@ -7,24 +7,23 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from django.core.cache import cache
-from django.db import connection
 from django.db.models import Count
 from django.utils import timezone
 
 from curation.consensus import METHODS
 from curation.models import Consensus, Dataset, Pair, Pool, User
+from curation.sql import IN_FORCE, rows
 from curation.types import STORED_LABEL
 
 Found = TypeVar("Found")
 
-# Judgments that count: not taken back and not replaced by a later one.
-LIVE = """
+# Judgments that count.
+LIVE = f"""
     SELECT judgment.id, judgment.judge_id, judgment.pair_id, judgment.order_shown, judgment.occasion,
            sign(judgment.strength)::int AS side, judgment.tie_kind
     FROM curation_judgment judgment
-    WHERE judgment.dataset_id = %(dataset)s AND NOT judgment.retracted
-      AND NOT EXISTS (SELECT 1 FROM curation_judgment later WHERE later.supersedes_id = judgment.id)
-"""
+    WHERE judgment.dataset_id = %(dataset)s AND {IN_FORCE}
+"""  # noqa: S608 - put together from constants, as are all statements here
 # What reward models say of a pair, by the response they score higher: the newest version of each, unless it wrote a judgment too.
 SCORED = """
     SELECT scored.pair_id, scored.judge_id, scored.side FROM (
@@ -40,9 +39,10 @@ SCORED = """
       AND NOT EXISTS (SELECT 1 FROM curation_judgment told
                       WHERE told.pair_id = scored.pair_id AND told.judge_id = scored.judge_id)
 """
+# As Consensus.verdict.
 CONSENSUS_SIDE = """
-    SELECT pair_id, CASE WHEN probability_tie >= greatest(probability_a, probability_b) THEN 0
-                         WHEN probability_b > probability_a THEN 1 ELSE -1 END AS side
+    SELECT pair_id, CASE WHEN probability_a > greatest(probability_tie, probability_b) THEN -1
+                         WHEN probability_b > greatest(probability_tie, probability_a) THEN 1 ELSE 0 END AS side
     FROM curation_consensus WHERE dataset_id = %(dataset)s AND method = %(method)s
 """
 
@@ -70,14 +70,6 @@ def bounded(key: str, count: Callable[[], Any], *, free_seconds: float = 0.1) ->
     if seconds > free_seconds:
         cache.set(key, (value, at), timeout=min(30 * seconds, 600))
     return Counted(value, at, fresh=True)
-
-
-def rows(sql: str, **values: object) -> list[dict[str, Any]]:
-    """The rows of one statement as dictionaries by column name."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def share(part: int | None, whole: int | None) -> float | None:
@@ -194,18 +186,17 @@ def labels_overview(dataset: Dataset, *, method: str) -> dict[str, Any]:
 
 
 # One row per item of the open batches: how many people judged its pair since the batch was opened, and whether this one did.
-OPEN_ITEMS = """
+OPEN_ITEMS = f"""
     SELECT batch.id AS batch_id, batch.dataset_id, batch.overlap, item.pair_id,
            count(DISTINCT judge.id) AS given, coalesce(bool_or(judge.user_id = %(user)s), false) AS mine
     FROM curation_reviewbatch batch
     JOIN curation_reviewitem item ON item.batch_id = batch.id
-    LEFT JOIN curation_judgment judgment ON judgment.pair_id = item.pair_id AND NOT judgment.retracted
-         AND judgment.created_at >= batch.created_at
-         AND NOT EXISTS (SELECT 1 FROM curation_judgment later WHERE later.supersedes_id = judgment.id)
+    LEFT JOIN curation_judgment judgment ON judgment.pair_id = item.pair_id
+         AND judgment.created_at >= batch.created_at AND {IN_FORCE}
     LEFT JOIN curation_judge judge ON judge.id = judgment.judge_id AND judge.kind = 'human' AND judge.user_id IS NOT NULL
     WHERE batch.closed_at IS NULL AND batch.dataset_id = ANY(%(datasets)s)
     GROUP BY batch.id, item.id
-"""
+"""  # noqa: S608
 
 
 def work_for(user: User, datasets: Iterable[Dataset]) -> dict[int, int]:

@@ -3,18 +3,17 @@
 from collections import Counter, defaultdict
 from typing import Any
 
-from django.db import connection
-
 from curation import agreement_report, card
 from curation.exporters import ReleasedRow
 from curation.models import Dataset, Recipe, Release, ReleaseRow
 from curation.release_rows import Preview
+from curation.sql import IN_FORCE, rows
 
 Tally = defaultdict[str, Counter[Any]]
 
 # Judgments in force on released pairs. People of this app are told apart, but not named: a card is made to be published.
 # `compared` are verdicts that name a side on pairs whose released label does; `agreeing` those that name the chosen one.
-JUDGES = """
+JUDGES = f"""
     WITH label AS (
         SELECT pair_id, min(chosen) AS chosen, max(margin) AS margin FROM curation_releaserow
         WHERE release_id = %(release)s GROUP BY pair_id
@@ -26,17 +25,16 @@ JUDGES = """
                               AND (judgment.strength < 0) = (label.chosen = 'a')) AS agreeing
     FROM curation_judgment judgment JOIN curation_judge judge ON judge.id = judgment.judge_id
     JOIN label ON label.pair_id = judgment.pair_id
-    WHERE judgment.dataset_id = %(dataset)s AND NOT judgment.retracted
-      AND NOT EXISTS (SELECT 1 FROM curation_judgment later WHERE later.supersedes_id = judgment.id)
+    WHERE judgment.dataset_id = %(dataset)s AND {IN_FORCE}
     GROUP BY judge.id ORDER BY judge.kind, judgments DESC, judge.id
-"""
-GUIDELINES = """
+"""  # noqa: S608 - put together from constants, as are all statements here
+GUIDELINES = f"""
     SELECT judgment.guideline AS version, count(*) AS judgments FROM curation_judgment judgment
-    WHERE judgment.dataset_id = %(dataset)s AND judgment.guideline <> '' AND NOT judgment.retracted
+    WHERE judgment.dataset_id = %(dataset)s AND judgment.guideline <> '' AND {IN_FORCE}
       AND EXISTS (SELECT 1 FROM curation_releaserow released
                   WHERE released.release_id = %(release)s AND released.pair_id = judgment.pair_id)
     GROUP BY judgment.guideline ORDER BY judgment.guideline
-"""
+"""  # noqa: S608
 # A tie released in both orders has two rows: sides and hashes are compared as sets.
 SIDES = """
     SELECT pair_id, string_agg(chosen, '' ORDER BY chosen) AS sides,
@@ -49,7 +47,7 @@ CHANGES = f"""
            count(*) FILTER (WHERE old.sides = new.sides AND old.hashes <> new.hashes) AS changed,
            count(*) FILTER (WHERE old.hashes = new.hashes) AS same
     FROM ({SIDES.format("%(old)s")}) old FULL JOIN ({SIDES.format("%(new)s")}) new USING (pair_id)
-"""  # noqa: S608 - both parts are constants of this module
+"""  # noqa: S608
 
 
 def new_tally() -> Tally:
@@ -84,7 +82,6 @@ def facts(
     left_out = [{"cause": cause, "pool": pool, "pairs": n} for cause, pool, n in preview.left_out]
     left_out += [{"cause": "not_text", "pool": pool, "pairs": n} for pool, n in sorted(not_text.items())]
     released = ReleaseRow.objects.filter(release_id=release_id)
-    bound = {"dataset": dataset.pk, "release": release_id}
     return {
         "considered": preview.n_pairs,
         "released": {
@@ -102,8 +99,8 @@ def facts(
             "rows_by_length_of_chosen": dict(sorted(tally["length"].items())),
         },
         "changes": changes(release_id, parent.pk) if parent else None,
-        "judges": _rows(JUDGES, bound),
-        "guidelines": _rows(GUIDELINES, bound),
+        "judges": rows(JUDGES, dataset=dataset.pk, release=release_id),
+        "guidelines": rows(GUIDELINES, dataset=dataset.pk, release=release_id),
         "agreement": agreement_of_people(dataset),
         "recipes": list(Recipe.objects.filter(dataset=dataset).order_by("id").values("id", "name", "code_version")),
     }
@@ -117,11 +114,4 @@ def agreement_of_people(dataset: Dataset) -> dict[str, Any]:
 
 def changes(new_id: int, old_id: int) -> dict[str, int]:
     """Pairs added, removed, flipped (another response chosen), changed otherwise (margin, pool, reason ...), and the same."""
-    return _rows(CHANGES, {"old": old_id, "new": new_id})[0]
-
-
-def _rows(sql: str, bound: dict[str, Any]) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, bound)
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return rows(CHANGES, old=old_id, new=new_id)[0]

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Count, Q, Sum
 
 from curation.models import Chunk, ChunkState, Dataset, Recipe, Run
+from curation.progress import STARTED, state_of
 
 STEP_WORDS = {
     "signals": "measure signals",
@@ -42,13 +43,7 @@ class RunRow:
 
     @property
     def state(self) -> str:
-        if self.run.cancelled_at:
-            return "cancelled"
-        if self.run.finished_at:
-            return "failed" if self.broken else "done"
-        if self.reviewing:
-            return "reviewing"
-        return "running" if self.started else "waiting"
+        return state_of(self.run, started=self.started, reviewing=self.reviewing, broken=self.broken)
 
     @property
     def share(self) -> float:
@@ -81,7 +76,7 @@ def with_chunks(runs: Iterable[Run]) -> list[RunRow]:
             pairs=Sum("n_pairs"),
             done=Sum("n_pairs", filter=done, default=0),
             failed=Sum("n_pairs", filter=failed, default=0),
-            begun=Count("id", filter=~Q(state=ChunkState.PENDING)),
+            begun=Count("id", filter=STARTED),
             waiting=Count("id", filter=Q(state=ChunkState.WAITING)),
             broken=Count("id", filter=failed),
         )

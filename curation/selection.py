@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Sign
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from curation import judgments
 from curation.consensus import METHODS, vote_shares
 from curation.models import Consensus, Dataset, JudgeKind, Judgment, Pair, ReviewBatch, ReviewItem, Run, User
-from curation.types import STORED_LABEL
 from models_runtime.hashing import content_hash
 
 ROWS_PER_INSERT = 2000
@@ -93,11 +91,6 @@ def close_batch(batch: ReviewBatch) -> None:
     ReviewBatch.objects.filter(pk=batch.pk, closed_at__isnull=True).update(closed_at=timezone.now())
 
 
-def reopen(batch: ReviewBatch) -> None:
-    """Hand out its open slots again."""
-    ReviewBatch.objects.filter(pk=batch.pk).update(closed_at=None)
-
-
 def _wanted(dataset: Dataset, n: int | None, share: float | None) -> int:
     if (n is None) == (share is None):
         raise CannotSelect("Say how many pairs people should see: either n, or share of all pairs.")
@@ -141,7 +134,8 @@ def by_disagreement(dataset: Dataset, n: int, run: Run | None) -> Chosen:
     if method is None:
         raise CannotSelect("There is no consensus to choose by: rebuild it first, `manage.py consensus DATASET`.")
     found = Consensus.objects.filter(dataset=dataset, method=method, pair__in=candidates(dataset)).order_by("pair_id")
-    rows = found.values_list("pair_id", "probability_a", "probability_tie", "probability_b", _stored_side())
+    stored_side = judgments.stored_side(dataset, pair="pair")
+    rows = found.values_list("pair_id", "probability_a", "probability_tie", "probability_b", stored_side)
     table = np.array(list(rows.iterator(chunk_size=20_000)), dtype=np.float64).reshape(-1, 5)  # ids stay exact below 2**53
     pair_ids, probabilities, stored = table[:, 0].astype(np.int64), table[:, 1:4], table[:, 4]
     label = np.where(np.isnan(stored), probabilities.argmax(axis=1), np.nan_to_num(stored) + 1).astype(np.int64)
@@ -151,12 +145,6 @@ def by_disagreement(dataset: Dataset, n: int, run: Run | None) -> Chosen:
     score = wrong + against
     first = np.lexsort((pair_ids, -score))[:n]
     return [(int(pair_ids[i]), float(score[i]), "label_in_doubt" if wrong[i] >= 0.5 else "judges_disagree") for i in first]
-
-
-def _stored_side() -> Subquery:
-    """-1, 0 or 1 of the label the pair came with."""
-    labels = Judgment.objects.filter(pair=OuterRef("pair_id"), judge__kind=JudgeKind.IMPORTED, judge__name=STORED_LABEL)
-    return Subquery(judgments.in_force(labels).order_by("-id").annotate(side=Sign("strength")).values("side")[:1])
 
 
 POLICIES: dict[str, Callable[[Dataset, int, Run | None], Chosen]] = {"disagreement": by_disagreement, "random": at_random}

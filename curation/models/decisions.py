@@ -43,9 +43,10 @@ class Consensus(models.Model):
 
     @property
     def verdict(self) -> str:
-        """'a', 'tie' or 'b', the likeliest."""
-        probabilities = {"a": self.probability_a, "b": self.probability_b, "tie": self.probability_tie}
-        return max(probabilities, key=lambda verdict: probabilities[verdict])
+        """'a', 'tie' or 'b', the likeliest; a tie where no side is."""
+        if self.probability_a > max(self.probability_tie, self.probability_b):
+            return "a"
+        return "b" if self.probability_b > max(self.probability_tie, self.probability_a) else "tie"
 
 
 class Action(models.TextChoices):

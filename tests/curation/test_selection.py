@@ -97,7 +97,7 @@ def test_a_run_has_one_batch_and_draws_the_same_pairs_again(dataset):
     assert pairs_of(selection.open_batch(dataset, policy="random", n=5, run=another)) != drawn
 
 
-def test_closing_twice_keeps_the_first_time_and_reopening_undoes_it(dataset):
+def test_closing_twice_keeps_the_first_time(dataset):
     make_pair(dataset)
     batch = selection.open_batch(dataset, policy="random", n=1)
     selection.close_batch(batch)
@@ -106,9 +106,6 @@ def test_closing_twice_keeps_the_first_time_and_reopening_undoes_it(dataset):
     selection.close_batch(batch)
     batch.refresh_from_db()
     assert batch.closed_at == closed_at
-    selection.reopen(batch)
-    batch.refresh_from_db()
-    assert batch.closed_at is None
 
 
 @pytest.mark.parametrize(
