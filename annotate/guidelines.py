@@ -7,7 +7,7 @@ from curation.models import Dataset, User
 
 DEFAULT_TEXT = """\
 ## What to judge
-Read the prompt, then both responses. Which one serves the person who wrote the prompt better?
+Read the prompt, then both responses. Which one serves the person who wrote the prompt better? \
 The order on screen is random and means nothing.
 
 1. **Does it do what was asked?** All of it, in the form asked for. A response that answers another question loses.
@@ -15,7 +15,7 @@ The order on screen is random and means nothing.
 3. **Is it safe and fair?** Harmful help is worse than none; a needless refusal is worse than help.
 4. **Is it clear?** Plain, well ordered, as long as it needs to be.
 
-Length, headings, bold type and a friendly tone are not merits by themselves.
+Length, headings, bold type and a friendly tone are not merits by themselves. \
 If the shorter response says all that is needed, it is at least as good.
 
 ## How strongly

@@ -22,9 +22,40 @@ def test_line_breaks_stay_and_headings_go_below_the_pages_own():
 
 
 def test_formulas_keep_their_backslashes_and_code_is_left_alone():
-    assert r"\(x_1\) and \[y\]" in render_markdown(r"\(x_1\) and \[y\]")
+    assert (
+        render_markdown(r"\(x_1\) and \[y\]")
+        == '<p><code class="math">\\(x_1\\)</code> and <code class="math">\\[y\\]</code></p>\n'
+    )
+    assert r"an open \( and \] stay" in render_markdown(r"an open \( and \] stay")
     assert r"<code>\(</code>" in render_markdown(r"`\(`")
     assert render_markdown(r"\*not bold\*") == "<p>*not bold*</p>\n"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [r"$x_1 * y_1 * z_1$", r"$\{a, b\}$", r"\(a_1 * b_1 * c_1\)", r"$$\sum_i x_i * y_i$$", r"\[\left[a\right]\]", r"$\$5_a 6_a$"],
+)
+def test_markdown_changes_nothing_within_a_formula(formula):
+    assert f'<code class="math">{formula}</code>' in render_markdown(f"We have {formula} *so*.")
+
+
+@pytest.mark.parametrize(
+    "display",
+    [
+        "\\[\n\\begin{aligned}\na_1 &= b_1 \\\\\n- c_* &= d_*e_*\n\\end{aligned}\n\\]",
+        "$$\n\\int_0^1 x^2 \\, dx\n= 1\n$$",
+        "\\begin{align*}\n1. a_1 \\\\\n\\end{align*}",
+    ],
+)
+def test_a_displayed_formula_keeps_its_lines(display):
+    html = render_markdown(f"Then\n{display}\nholds, *really*.")
+    assert f'<pre class="math"><code>{display.replace("&", "&amp;")}' in html
+    assert "<em>really</em>" in html
+
+
+def test_prices_are_no_formulas():
+    assert render_markdown("It cost $5 and $10, *not* $20.") == "<p>It cost $5 and $10, <em>not</em> $20.</p>\n"
+    assert "math" not in render_markdown("$5-$6, `a$b` or $ x $ and $$ alone")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +95,34 @@ def test_long_texts_are_shown_plain_and_very_long_ones_are_cut_with_a_note():
 
 
 @pytest.mark.parametrize(
-    "piece", ["[", "*a ", "_a", "> ", "`", "- ", "|", "![](", "<", "&", "\\", "a](", "**a*", "1. ", "~~", "[a](b", "\n|", "```\n"]
+    "piece",
+    [
+        "[",
+        "*a ",
+        "_a",
+        "> ",
+        "`",
+        "- ",
+        "|",
+        "![](",
+        "<",
+        "&",
+        "\\",
+        "a](",
+        "**a*",
+        "1. ",
+        "~~",
+        "[a](b",
+        "\n|",
+        "```\n",
+        "$a ",
+        "$$a",
+        "$$\n",
+        "\\(",
+        "\\[\n",
+        "> \\[\n",
+        "\\begin{a}\n",
+    ],
 )
 def test_no_pattern_makes_rendering_slow(piece):
     text = (piece * MARKDOWN_CHARS)[:MARKDOWN_CHARS]
