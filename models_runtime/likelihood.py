@@ -1,9 +1,7 @@
 """Scores of a response made from its likelihood under one or two causal models. Pure; no training needed.
 
-Formulas and sources: SimPO (princeton-nlp/SimPO), DPO's implicit reward, contrastive reward (arXiv 2411.02481).
+Sources: SimPO (arXiv 2405.14734), DPO's implicit reward (arXiv 2305.18290), contrastive reward (arXiv 2411.02481).
 """
-
-import math
 
 from models_runtime.types import LogLikelihood
 
@@ -30,9 +28,3 @@ def implicit_reward(policy: LogLikelihood | None, reference: LogLikelihood | Non
     if policy.n_tokens != reference.n_tokens:
         raise ValueError(f"the two models have different tokens: {policy.n_tokens} and {reference.n_tokens}")
     return beta * (policy.total - reference.total)
-
-
-def simpo_loss(chosen: LogLikelihood, rejected: LogLikelihood, *, beta: float = 2.0, gamma: float = 1.0) -> float:
-    """-log sigmoid(beta * (mean chosen - mean rejected) - gamma)."""
-    z = beta * (chosen.mean - rejected.mean) - gamma
-    return max(-z, 0.0) + math.log1p(math.exp(-abs(z)))

@@ -46,27 +46,11 @@ def bt_loss(d: ArrayLike) -> Array:
     return losses
 
 
-def margin_loss(d: ArrayLike, margin: ArrayLike) -> Array:
-    """-log sigmoid(d - margin)."""
-    return bt_loss(np.asarray(d, dtype=np.float64) - np.asarray(margin, dtype=np.float64))
-
-
-def scaled_loss(d: ArrayLike, scale: ArrayLike) -> Array:
-    """-scale * log sigmoid(d): the strength of preference as a weight."""
-    weight: Array = np.asarray(scale, dtype=np.float64)
-    return weight * bt_loss(d)
-
-
 def soft_loss(d: ArrayLike, target: ArrayLike) -> Array:
     """Cross-entropy against the probability `target` that the chosen one is better. 1 - alpha is label smoothing by alpha."""
     difference: Array = np.asarray(d, dtype=np.float64)
     losses: Array = bt_loss(difference) + (1.0 - np.asarray(target, dtype=np.float64)) * difference
     return losses
-
-
-def robust_loss(d: ArrayLike, epsilon: float) -> Array:
-    """Unbiased under labels flipped with probability epsilon < 1/2: ((1 - e) bt(d) - e bt(-d)) / (1 - 2e)."""
-    return soft_loss(d, robust_target(epsilon))
 
 
 def robust_target(epsilon: float) -> float:
@@ -165,28 +149,6 @@ def fit_head(
         "calibrated_loss": _mean_loss(honest.difference[known] / temperature, data.only(known)) if known.any() else None,
     }
     return Head(solution, temperature, report, dict(info or {}))
-
-
-def out_of_fold(
-    chosen: ArrayLike,
-    rejected: ArrayLike,
-    *,
-    weights: ArrayLike | None = None,
-    margins: ArrayLike | None = None,
-    targets: ArrayLike | None = None,
-    groups: ArrayLike | None = None,
-    l2: float = DEFAULT_L2,
-    folds: int = 5,
-    seed: int = 0,
-) -> Array:
-    """[n] differences of reward (chosen - rejected), calibrated, each from a head that saw neither the pair nor its group.
-
-    NaN where there are too few groups to hold any out.
-    """
-    data = _data(chosen, rejected, weights, margins, targets)
-    honest = _held_out(data, _fold_numbers(len(data.difference), groups, folds, seed), l2).difference
-    known = np.isfinite(honest)
-    return honest / _temperature(honest[known], data.only(known)) if known.any() else honest
 
 
 @dataclass(frozen=True)

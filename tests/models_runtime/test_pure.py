@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models_runtime import loading
 from models_runtime.batching import in_batches, token_batches
-from models_runtime.likelihood import implicit_reward, mean_loglikelihood, simpo_loss
+from models_runtime.likelihood import implicit_reward, mean_loglikelihood
 from models_runtime.types import BackendError, Host, LogLikelihood, ModelSpec
 
 
@@ -49,10 +49,9 @@ def test_a_model_that_loses_a_row_is_an_error_and_not_a_shift():
 
 
 def test_likelihood_scores_follow_their_formulas():
-    chosen, rejected = LogLikelihood(-4.0, 4), LogLikelihood(-6.0, 3)
+    chosen = LogLikelihood(-4.0, 4)
     assert mean_loglikelihood(chosen) == -1.0
     assert mean_loglikelihood(None) is mean_loglikelihood(LogLikelihood(0.0, 0)) is None
-    assert simpo_loss(chosen, rejected, beta=2.0, gamma=1.0) == pytest.approx(0.313262, abs=1e-6)  # BT loss at 2 * 1 - 1
     assert implicit_reward(LogLikelihood(-4.0, 4), LogLikelihood(-5.5, 4), beta=0.1) == pytest.approx(0.15)
     assert implicit_reward(None, chosen) is None
 
