@@ -10,6 +10,7 @@ from django import forms
 from curation import recipes
 from curation.consensus import METHODS
 from curation.models import Dataset
+from curation.templatetags.show import plain
 from models_runtime.judging import TEMPLATES
 
 LABELS = {
@@ -22,7 +23,7 @@ LABELS = {
     "consensus": ("Consensus", "How opinions are weighed."),
     "keep_from": ("Confirm from", "Probability from which models confirm a stored label."),
     "flip_from": ("Overrule from", "Probability from which models overrule it."),
-    "seed": ("Random number", "The same number draws the same pairs."),
+    "seed": ("Random seed", "The same number draws the same pairs."),
 }
 CHOICES = {"template": tuple(TEMPLATES), "consensus": METHODS}
 
@@ -32,7 +33,7 @@ def form_field(name: str, default: Any) -> forms.Field:
     label, help_text = LABELS.get(name, (name.replace("_", " ").capitalize(), ""))
     shown: dict[str, Any] = {"label": label, "help_text": help_text, "initial": default}
     if name in CHOICES:
-        return forms.ChoiceField(choices=[(each, each.replace("_", " ")) for each in CHOICES[name]], **shown)
+        return forms.ChoiceField(choices=[(each, plain(each)) for each in CHOICES[name]], **shown)
     if isinstance(default, tuple):
         return forms.CharField(required=False, max_length=2000, **{**shown, "initial": ", ".join(default)})
     if isinstance(default, float):

@@ -1,6 +1,6 @@
 """Runs and recipes as the pages list them: states of many in a few statements. Read-only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,25 @@ STEP_WORDS = {
     "decide": "decide",
 }
 
+REPORT_WORDS = {
+    "n_gold": "Labels from people",
+    "n_stored": "Stored labels",
+    "held_out_accuracy": "Right on held-out labels",
+    "held_out_accuracy_on_gold": "Right on people's labels held out",
+    "skipped": "Nothing was trained",
+}
+REPORT_SHARES = ("held_out_accuracy", "held_out_accuracy_on_gold")
+REPORT_KEYS = ("not_planned", "labels", "judge", "batch")  # for the program; the page shows what they point at
+
+
+def report_rows(report: Mapping[str, Any]) -> list[tuple[str, Any, bool]]:
+    """(name in words, value, whether it is a share) of what a run's page shows of its report."""
+    return [
+        (REPORT_WORDS.get(name) or name.replace("_", " ").capitalize(), value, name in REPORT_SHARES)
+        for name, value in report.items()
+        if name not in REPORT_KEYS
+    ]
+
 
 @dataclass(frozen=True)
 class RunRow:
@@ -35,7 +54,9 @@ class RunRow:
 
     @property
     def title(self) -> str:
-        return step_words(self.run.step, self.run.params)
+        # A run with a judge says which beside its title.
+        params = {**self.run.params, "model": None} if self.run.judge_id else self.run.params
+        return step_words(self.run.step, params)
 
     @property
     def open(self) -> bool:

@@ -1,6 +1,7 @@
 """Figures in words and small drawings, for templates."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django import template
@@ -20,6 +21,7 @@ KIND_WORDS = {
     "rule": "rule",
     "imported": "imported",
 }
+NAMES = {"dawid_skene": "Dawid-Skene"}
 DEGREES = {1: "slightly better", 2: "better", 3: "much better"}
 NO_SIDE = {
     "tie": "equally good",
@@ -90,6 +92,8 @@ def took(seconds: float | None) -> str:
     """A duration: "0.4 s", "2 min 5 s", "3 h 10 min"."""
     if seconds is None:
         return NOT_MEASURED
+    if seconds < 0.05:
+        return "under 0.1 s"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -99,8 +103,14 @@ def took(seconds: float | None) -> str:
 
 @register.filter
 def plain(name: str) -> str:
-    """A stable name as words: "to_human" -> "to human"."""
-    return str(name).replace("_", " ")
+    """A stable name as words: "to_human" -> "to human"; names of methods as their authors write them."""
+    return NAMES.get(str(name)) or str(name).replace("_", " ")
+
+
+@register.filter
+def at(mapping: Mapping[Any, Any], key: Any) -> Any:
+    """The mapping's value for this key, None where it has none."""
+    return mapping.get(key)
 
 
 @register.simple_tag
@@ -174,7 +184,7 @@ def is_nested(value: Any) -> bool:
 @register.filter
 def kind_words(kind: str) -> str:
     """A judge's kind as a table's cell writes it."""
-    return {"llm_judge": "LLM judge", "reward_model": "reward model"}.get(kind, kind)
+    return {"llm_judge": "LLM judge", "reward_model": "reward model", "human": "person"}.get(kind, kind)
 
 
 @register.filter

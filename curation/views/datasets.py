@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
 
-from curation import people, people_agreement, queries, run_lists
+from curation import people, people_agreement, queries, run_lists, versions
 from curation.access import CURATORS, READERS, dataset_for
 from curation.forms import DatasetForm
 from curation.models import Dataset, Import, Pool
@@ -30,7 +30,8 @@ def dataset(request: HttpRequest, workspace: str, dataset: str) -> HttpResponse:
         "n_pairs": sum(pool.n for pool in funnel),
         "method": method,
         "runs": recent,
-        "batches": batches,
+        "batches": [batch for batch in batches if batch["answered"] < batch["wanted"]],
+        "n_answered_batches": sum(batch["answered"] >= batch["wanted"] for batch in batches),
         "releases": releases,
         "imports": Import.objects.filter(dataset=found).exclude(state=Import.State.DONE).order_by("-id")[:5],
         "journey": JOURNEY,
@@ -42,8 +43,10 @@ def dataset(request: HttpRequest, workspace: str, dataset: str) -> HttpResponse:
 
 def figures(dataset: Dataset, method: str) -> dict[str, Any]:
     """What costs a pass over the ledger."""
+    judges = queries.judges_table(dataset, method=method)
     return {
-        "judges": queries.judges_table(dataset, method=method),
+        "judges": judges,
+        "versions": versions.among((row["id"], row["kind"], row["name"], row["method"], row["version"]) for row in judges),
         "labels": queries.labels_overview(dataset, method=method),
         "people": people_agreement.of_people(dataset),
     }

@@ -1,5 +1,6 @@
 """The list of pairs, one pair with everything known about it, and a curator's decision by hand."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from curation import decisions, listing
+from curation import decisions, listing, versions
 from curation.access import CURATORS, READERS, dataset_for
 from curation.listing import PairFilters
 from curation.models import Action, Consensus, Dataset, Decision, Judge, Judgment, Pair, Pool, Reward, SignalValue
@@ -29,11 +30,13 @@ def pairs(request: HttpRequest, workspace: str, dataset: str) -> HttpResponse:
 def choices(dataset: Dataset) -> dict[str, Any]:
     """What the filter form offers."""
     used = Judgment.objects.filter(dataset=dataset).values("judge").distinct()
+    judges = list(Judge.objects.filter(pk__in=used).order_by("kind", "name", "method", "-pk")[:200])
     return {
         "pools": Pool.choices,
         "actions": Action.choices,
         "reasons": sorted({reason for _, reason in listing.reasons(dataset)}),
-        "judges": Judge.objects.filter(pk__in=used).order_by("kind", "name", "method")[:200],
+        "judges": judges,
+        "versions": versions_of(judges),
         "relations": listing.RELATIONS.items(),
         "sizes": listing.PAGE_SIZES,
     }
@@ -61,10 +64,12 @@ def everything_about(dataset: Dataset, pair: Pair) -> dict[str, Any]:
     """All that was said, measured and decided about a pair."""
     told = Judgment.objects.filter(pair=pair).select_related("judge", "superseded_by", "run").order_by("created_at", "id")
     stored = listing.pair_rows(dataset, [pair.pk])[0].stored
+    judgments, rewards = told[:MOST_JUDGMENTS], reward_rows(pair)
     return {
-        "judgments": told[:MOST_JUDGMENTS],
+        "judgments": judgments,
+        "versions": versions_of([*(each.judge for each in judgments), *(row.judge for row in rewards)]),
         "most_judgments": MOST_JUDGMENTS,
-        "rewards": reward_rows(pair),
+        "rewards": rewards,
         "signals": SignalValue.objects.filter(pair=pair).order_by("name", "-id").distinct("name"),
         "consensuses": Consensus.objects.filter(pair=pair).order_by("method"),
         "decisions": Decision.objects.filter(pair=pair).select_related("run", "user").order_by("-id")[:100],
@@ -73,6 +78,10 @@ def everything_about(dataset: Dataset, pair: Pair) -> dict[str, Any]:
         "label": decisions.label_in_force(pair),
         "hand_choices": decisions.CHOICES.items(),
     }
+
+
+def versions_of(judges: Iterable[Judge]) -> dict[int, versions.Version]:
+    return versions.among((each.pk, each.kind, each.name, each.method, each.version) for each in judges)
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def run(request: HttpRequest, workspace: str, dataset: str, run_id: int) -> Http
         "progress": progress,
         "shown_share": f"{progress.share:.4f}" if progress.n_pairs or progress.state == "done" else "0",
         "unit": "judgments" if shown.step == "review" else "pairs",
-        "report": [(name, value) for name, value in shown.report.items() if name != "not_planned"],
+        "report": run_lists.report_rows(shown.report),
         **chunk_facts(shown),
     }
     return render(request, "curation/run.html#live" if request.htmx else "curation/run.html", context)

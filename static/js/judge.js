@@ -18,6 +18,7 @@
   let draftTimer = 0;
   let seconds = 0;
   let lastSign = Date.now();
+  let seenVersion = ""; // of the guideline, told to the server; an answer may overtake that message
   let refill = null; // an unsaved answer of the pair on screen, put back after a reload
 
   // Storage may be full or forbidden; the page must go on without it.
@@ -365,14 +366,17 @@
     if (drawer().hasAttribute("data-unseen")) {
       drawer().removeAttribute("data-unseen");
       drawer().querySelector(".drawer-new")?.remove();
-      const body = new URLSearchParams({ version: form.elements.version.value, quiet: "1" });
+      seenVersion = form.elements.version.value;
+      const body = new URLSearchParams({ version: seenVersion, quiet: "1" });
       post(form.action, body, { keepalive: true }).catch(() => {});
     }
     document.getElementById("task-title")?.focus({ preventScroll: true });
   }
 
   function openUnseen() {
-    if (drawer()?.hasAttribute("data-unseen")) openDrawer();
+    if (!answer() || !drawer()?.hasAttribute("data-unseen")) return;
+    if (drawer().querySelector("[data-seen]").elements.version.value === seenVersion) drawer().removeAttribute("data-unseen");
+    else openDrawer();
   }
 
   // Clicks
@@ -450,6 +454,7 @@
     if (event.key === "Enter") {
       if (event.target.closest("button, a, summary") || !answer()) return;
       event.preventDefault();
+      if (!drawer().hidden && drawer().hasAttribute("data-unseen")) return void closeDrawer(); // read first, answer then
       if (!sending) answer().requestSubmit();
     } else if (sending && event.key !== "?" && event.key !== "m" && event.key !== "g") {
       return;
