@@ -14,9 +14,7 @@ demo: $(STAMP)
 	$(BIN)/python manage.py demo --seed $(SEED) $(if $(filter 0,$(SERVE)),--no-serve) $(if $(DATA),--data "$(DATA)")
 
 ## test: set up and pass every test
-test: $(STAMP) browser
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+test: lint browser
 	$(BIN)/python -m pytest $(PYTEST)
 
 setup: $(STAMP)
@@ -28,6 +26,7 @@ up: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 browser:
 	@command -v $${CONCORD_CHROMIUM:-chromium} >/dev/null || command -v google-chrome >/dev/null || { \

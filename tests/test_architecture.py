@@ -19,6 +19,10 @@ PURE = (
     "curation/filters.py",
     "curation/aggregation.py",
     "curation/agreement.py",
+    "curation/dawid_skene.py",
+    "curation/quality/base.py",
+    "curation/quality/content.py",
+    "curation/quality/judges.py",
     "curation/exporters.py",
     "curation/card.py",
     "curation/recipes.py",
@@ -30,6 +34,7 @@ PURE = (
     "curation/importers/fields.py",
     "curation/importers/faults.py",
     "curation/importers/parquet.py",
+    "annotate/answers.py",
     "config/demo/tasks.py",
     "config/demo/generator.py",
 )
