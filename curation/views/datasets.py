@@ -14,7 +14,8 @@ from curation.access import CURATORS, READERS, dataset_for
 from curation.forms import DatasetForm
 from curation.models import Dataset, Import, Pool
 
-JOURNEY = ("Import", "Run a recipe", "People judge", "Release")
+RECIPE = "Run a recipe"
+JOURNEY = ("Import", RECIPE, "People judge", "Release")
 
 
 def dataset(request: HttpRequest, workspace: str, dataset: str) -> HttpResponse:
@@ -24,6 +25,7 @@ def dataset(request: HttpRequest, workspace: str, dataset: str) -> HttpResponse:
     recent = run_lists.recent(found, n=6)
     batches = queries.open_batches(found)
     releases = list(found.releases.order_by("-version")[:5])
+    following = next_action(found, funnel=funnel, runs=recent, batches=batches, releases=releases)
     context = {
         "dataset": found,
         "funnel": funnel,
@@ -34,8 +36,9 @@ def dataset(request: HttpRequest, workspace: str, dataset: str) -> HttpResponse:
         "n_answered_batches": sum(batch["answered"] >= batch["wanted"] for batch in batches),
         "releases": releases,
         "imports": Import.objects.filter(dataset=found).exclude(state=Import.State.DONE).order_by("-id")[:5],
-        "journey": JOURNEY,
-        "next": next_action(found, funnel=funnel, runs=recent, batches=batches, releases=releases),
+        # People can be asked without a recipe, so what comes before the next stage need not have been done.
+        "journey": [(name, stage < following.stage and (name != RECIPE or bool(recent))) for stage, name in enumerate(JOURNEY)],
+        "next": following,
         "counted": queries.bounded(f"dataset-figures-{found.pk}-{method}", lambda: figures(found, method)),
     }
     return render(request, "curation/dataset.html", context)

@@ -48,6 +48,19 @@ def answer(page: Page, *keys: str) -> None:
     expect(page.locator("#task")).not_to_have_attribute("data-client-id", before)
 
 
+def test_enter_closes_an_unread_guideline_and_a_quick_answer_does_not_open_it_again(page_for, annotator, dataset, bad_line):
+    batch_of(dataset, 3)
+    page = page_for(annotator)
+    page.route("**/guideline/seen/", lambda route: route.abort())  # the answer comes to the server before this message
+    page.goto(JUDGE)
+    expect(page.locator("#guideline")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator("#guideline")).to_be_hidden()
+    answer(page, "2")
+    expect(page.locator("#guideline")).to_be_hidden()
+    assert Judgment.objects.count() == 1
+
+
 def test_an_annotator_signs_in_and_judges_ten_pairs_by_keyboard_alone(new_page, annotator, dataset):
     batch_of(dataset, 11)
     page = new_page()

@@ -158,6 +158,22 @@ def test_a_pair_page_tells_everything_that_was_said(reader, dataset, many, annot
     assert '<span class="struck">B much better</span>' in page
 
 
+def test_versions_of_a_judge_are_told_apart_and_the_older_one_is_named_so(reader, dataset, many):
+    old, new, alone = (
+        judgments.model_judge(dataset.workspace, JudgeKind.REWARD_MODEL, name, spec={"seed": seed})
+        for name, seed in (("head", 1), ("head", 2), ("other", 3))
+    )
+    for judge in (old, new, alone):
+        Reward.objects.create(response=many[0].response_a, judge=judge, value=0.0)
+        Reward.objects.create(response=many[0].response_b, judge=judge, value=1.0)
+    for address in (url("pair", dataset, many[0].pk), url("dataset", dataset)):
+        page = reader.get(address).content.decode()
+        assert [row.count("older") for row in re.findall(r'<tr class="is-older">.*?</tr>', page, re.S)] == [2]
+        assert old.version[:7] in page
+        assert new.version[:7] in page
+        assert alone.version[:7] not in page
+
+
 def test_neighbours_stay_within_the_filters_of_the_list(reader, dataset, many):
     page = reader.get(url("pair", dataset, many[5].pk, query="?q=pair-5")).content.decode()
     assert link(page, "next") == url("pair", dataset, many[50].pk, query="?q=pair-5")

@@ -125,8 +125,22 @@ def test_cancelling_a_recipe_starts_no_further_step(editor, filled):
     page = editor.get(url("recipe", filled, recipe.pk)).content.decode()
     assert "cancelled" in page
     assert not polls(page)
+    assert page.count("not run") == len(recipe.definition["steps"]) - 1
+    assert "to come" not in page
+    assert url("recipe_start", filled) in page
     runs.drain(recipe.runs.get().pk, seconds=5)
     assert recipe.runs.count() == 1
+
+
+def test_a_runs_report_is_in_words_and_keeps_keys_out_of_the_figures(editor, filled):
+    report = {"n_gold": 84, "held_out_accuracy": 0.615, "labels": "991951d74deaacc5", "judge": 8}
+    run = Run.objects.create(dataset=filled, step="train_head", queue="cpu", report=report, finished_at=timezone.now())
+    page = editor.get(url("run", filled, run.pk)).content.decode()
+    figures = page[page.index("h-report") : page.index('id="params"')]
+    for text in ("Labels from people", ">84<", "Right on held-out labels", "61.5 %"):
+        assert text in figures, text
+    assert "991951d74deaacc5" not in figures
+    assert "991951d74deaacc5" in page
 
 
 def test_failed_parts_show_their_error_and_are_tried_again(editor, filled):
