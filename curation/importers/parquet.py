@@ -14,16 +14,20 @@ from curation.importers.reading import MAX_DEPTH, MAX_LINE_BYTES, Read, check_te
 
 BATCH_ROWS = 256
 MAX_ROW_GROUP_BYTES = 4 * 1024**3  # unpacked, as the file itself states it
+TEXTS = frozenset({"STRING", "NONE", "JSON", "ENUM", "BSON"})
 
 
 def read_rows(path: Path, *, after_line: int = 0) -> Iterator[Read]:
-    """Rows after number `after_line`. Memory is bounded by a row group's compressed pages and BATCH_ROWS rows."""
+    """Rows after number `after_line`. Memory is bounded by one row group and the rows of at most MAX_LINE_BYTES.
+
+    Texts stay in their dictionaries until their size is known: a file of a few KB can repeat one huge text a million times.
+    """
     import pyarrow as pa
     from pyarrow import parquet as pq
 
     line = after_line
     try:
-        with pq.ParquetFile(path, memory_map=False) as file:
+        with pq.ParquetFile(path, memory_map=False, read_dictionary=text_columns(path)) as file:
             check_file(file)
             size = path.stat().st_size
             for group, first in groups_after(file, after_line):
@@ -40,6 +44,36 @@ def read_rows(path: Path, *, after_line: int = 0) -> Iterator[Read]:
     except (pa.ArrowException, OSError, ValueError, TypeError, MemoryError) as error:
         reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
         yield Read(line + 1, 0, None, Fault("parquet_broken", f"The Parquet file cannot be read after row {line}: {reason}"))
+
+
+def text_columns(path: Path) -> list[str]:
+    """Paths of the columns that hold texts or bytes of any length."""
+    from pyarrow import parquet as pq
+
+    schema = pq.read_metadata(path).schema
+    columns = [schema.column(number) for number in range(len(schema))]
+    return [each.path for each in columns if each.physical_type == "BYTE_ARRAY" and each.logical_type.type in TEXTS]
+
+
+def unpacked_bytes(array: Any) -> int:
+    """Size of the array's values once every text stands by itself."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return unpacked_bytes(array.storage)
+    if pa.types.is_dictionary(kind) and (pa.types.is_string(kind.value_type) or pa.types.is_binary(kind.value_type)):
+        lengths = compute.binary_length(array.dictionary)
+        return array.indices.nbytes + (compute.sum(lengths.take(array.indices)).as_py() or 0)
+    if pa.types.is_struct(kind):
+        return sum(map(unpacked_bytes, array.flatten()))
+    if pa.types.is_map(kind):
+        first, last = (array.offsets[end].as_py() for end in (0, len(array)))
+        return sum(unpacked_bytes(part.slice(first, last - first)) for part in (array.keys, array.items))
+    if pa.types.is_nested(kind):  # the kinds of lists: no other can be in a Parquet file
+        return unpacked_bytes(array.flatten())
+    return array.nbytes
 
 
 def check_file(file: Any) -> None:
@@ -63,7 +97,8 @@ def groups_after(file: Any, after_line: int) -> Iterator[tuple[int, int]]:
 
 
 def rows_of(batch: Any, before: int, n_rows: int, size: int) -> Iterator[Read]:
-    values, row_bytes = whole_batch(batch), batch.nbytes // max(batch.num_rows, 1)
+    size_here = sum(map(unpacked_bytes, batch.columns))
+    values, row_bytes = whole_batch(batch, size_here), size_here // max(batch.num_rows, 1)
     for number in range(batch.num_rows):
         line = before + number + 1
         offset = size * line // max(n_rows, 1)
@@ -75,9 +110,9 @@ def rows_of(batch: Any, before: int, n_rows: int, size: int) -> Iterator[Read]:
             yield Read(line, offset, None, broken.fault)
 
 
-def whole_batch(batch: Any) -> list[dict[str, Any]] | None:
+def whole_batch(batch: Any, size: int) -> list[dict[str, Any]] | None:
     """The rows at once, or None where one of them is bad or huge and they must be looked at one by one."""
-    if batch.nbytes > MAX_LINE_BYTES:
+    if size > MAX_LINE_BYTES:
         return None
     try:
         return batch.to_pylist()
@@ -87,7 +122,7 @@ def whole_batch(batch: Any) -> list[dict[str, Any]] | None:
 
 def one_row(single: Any) -> dict[str, Any]:
     """A batch of one row as pyarrow gives it. Raises Broken."""
-    if single.nbytes > MAX_LINE_BYTES:
+    if sum(map(unpacked_bytes, single.columns)) > MAX_LINE_BYTES:
         raise Broken("line_too_long", f"The row is larger than {MAX_LINE_BYTES // 1024**2} MB.")
     try:
         return single.to_pylist()[0]

@@ -17,8 +17,10 @@ from curation.importers.faults import Broken, Fault
 
 MAX_LINE_BYTES = 50 * 1024 * 1024
 MAX_SKIPPED_BYTES = 1024 * 1024 * 1024  # of one overlong line, before the file is given up: a gzip bomb is one endless line
+MAX_BLANK_LINES = 1_000_000  # in a row, before the file is given up: so is a gzip bomb of line ends
 MAX_DEPTH = 64
 TICK_LINES = 20_000
+ENDLESS_BLANKS = "There is no end of blank lines; the file was not read any further."
 
 
 class Read(NamedTuple):
@@ -72,12 +74,17 @@ def read_gzip(file: BinaryIO, after_line: int) -> Iterator[Read]:
 
 def read_lines(lines: BinaryIO | gzip.GzipFile, stored: BinaryIO, after_line: int) -> Iterator[Read]:
     """JSON objects, one per line. `stored` is the file whose position tells the progress."""
-    line = 0
+    line = blank_lines = blank_bytes = 0
     while True:
         raw = lines.readline(MAX_LINE_BYTES + 1)
         if not raw:
             return
         line += 1
+        is_blank = raw.isspace()
+        blank_lines, blank_bytes = (blank_lines + 1, blank_bytes + len(raw)) if is_blank else (0, 0)
+        if blank_lines > MAX_BLANK_LINES or blank_bytes > MAX_SKIPPED_BYTES:
+            yield Read(line, stored.tell(), None, Fault("line_endless", ENDLESS_BLANKS))
+            return
         if len(raw) > MAX_LINE_BYTES:
             fault = pass_over_rest(lines)
             if line > after_line or fault.effect == "file":

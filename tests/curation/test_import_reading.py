@@ -3,6 +3,8 @@
 import gzip
 import json
 import math
+import resource
+from itertools import islice
 
 import pyarrow as pa
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
-from curation.importers import reading
+from curation.importers import parquet, reading
 from curation.importers.reading import read
 
 
@@ -70,6 +72,58 @@ def test_a_gzip_bomb_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "MAX_LINE_BYTES", 1000)
     monkeypatch.setattr(reading, "MAX_SKIPPED_BYTES", 5_000_000)
     assert codes(written(tmp_path, gzip.compress(b'{"a": 1}\n' + b" " * 50_000_000))) == [(1, "row"), (2, "line_endless")]
+
+
+def test_a_gzip_bomb_of_blank_lines_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_BLANK_LINES", 1000)
+    data = b'{"a": 1}\n' + b"\n" * 900 + b'{"a": 2}\n' + b" \n" * 50_000_000
+    found = codes(written(tmp_path, gzip.compress(data, compresslevel=1)))
+    assert found == [(1, "row"), (902, "row"), (1903, "line_endless")]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_parquet_file_that_repeats_one_huge_text_takes_no_memory(tmp_path, nested):
+    """The file holds the text once, in a dictionary: 30 KB of file would be 12 GB of rows."""
+    n_rows, text = 600, "x" * 20_000_000
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * n_rows, pa.int32()), pa.array([text]))
+    column = pa.ListArray.from_arrays(pa.array([0, *[n_rows] * n_rows], pa.int32()), repeated) if nested else repeated
+    path = tmp_path / "bomb.parquet"
+    table = pa.table({"id": pa.array(range(n_rows)), "response_a": column})
+    pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=10**9, store_schema=False)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rows = [(found.line, found.fault.code if found.fault else len(found.row["response_a"])) for found in islice(read(path), 12)]
+    assert rows == [(line, len(text) if not nested else "line_too_long" if line == 1 else 0) for line in range(1, 13)]
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 700_000_000
+
+
+TEXT = ["a", "b", None, "long enough"]
+COLUMNS = {
+    "large": (pa.array(TEXT, pa.large_string()), TEXT),
+    "view": (pa.array(TEXT, pa.string_view()), TEXT),
+    "dictionary": (pa.array(TEXT).dictionary_encode(), TEXT),
+    "numbers": (pa.array([1, 2, None, 2]).dictionary_encode(), [1, 2, None, 2]),
+    "bytes": (pa.array([b"a", b"\xff", None, b""]), ["YQ==", "/w==", None, ""]),
+    "json": (pa.array(TEXT, pa.json_()), TEXT),
+    "list": (pa.array([["a"], [], None, ["b", None]]), [["a"], [], None, ["b", None]]),
+    "fixed list": (pa.array([["a", "b"], None, ["c", "d"], ["e", None]], pa.list_(pa.string(), 2)), None),
+    "struct": (pa.array([{"a": "x"}, None, {"a": None}, {"a": "y"}]), [{"a": "x"}, None, {"a": None}, {"a": "y"}]),
+    "messages": (pa.array([[{"role": "user", "content": "x"}], [], None, [{"role": "user", "content": None}]]), None),
+    "map": (
+        pa.array([[("k", "v")], [], None, [("z", None)]], pa.map_(pa.string(), pa.string())),
+        [[["k", "v"]], [], None, [["z", None]]],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_parquet_columns_of_every_kind_give_their_values(tmp_path, monkeypatch, kind, one_by_one):
+    column, wanted = COLUMNS[kind]
+    if one_by_one:
+        monkeypatch.setattr(parquet, "whole_batch", lambda batch, size: None)
+    path = tmp_path / "kinds.parquet"
+    pq.write_table(pa.table({"k": column}), path)
+    assert [found.row["k"] for found in read(path)] == (column.to_pylist() if wanted is None else wanted)
 
 
 def test_the_rows_before_the_cut_of_a_gzip_file_are_read(tmp_path):
