@@ -8,7 +8,6 @@ from models_runtime.backends.base import Backend
 from models_runtime.batching import in_batches
 from models_runtime.types import BackendError, Host, ModelSpec
 
-DIMENSIONS = 384
 LONGEST = 256  # tokens; the model was trained on this much, what is longer is cut off at the end and counted
 
 

@@ -5,7 +5,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from curation import consensus, judgments, people
+from curation import consensus, judgments, people, queries
 from curation.models import Consensus, Dataset, Judge, JudgeKind, Pair, Reward
 from curation.types import STORED_LABEL
 from tests.builders import make_pair
@@ -175,3 +175,18 @@ def test_command_rebuilds_and_names_what_does_not_exist(workspace, dataset, caps
         call_command("consensus", "nothing", "--workspace", "lab")
     with pytest.raises(ValueError, match="majority"):
         consensus.rebuild(dataset, method="guess")
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict", "side"), [("aab", "a", -1), (["a", "tie"], "tie", 0), (["b", "tie"], "tie", 0), ("ab", "tie", 0)]
+)
+def test_where_no_side_leads_the_verdict_is_a_tie_on_every_page(workspace, dataset, said, verdict, side):
+    pair = make_pair(dataset)
+    stored = judge(workspace, STORED_LABEL, JudgeKind.IMPORTED)
+    for number, each in enumerate(said):
+        say(pair, judge(workspace, f"judge {number}"), each)
+    consensus.rebuild(dataset, method="majority")
+    say(pair, stored, "a")
+    assert Consensus.objects.get(pair=pair).verdict == verdict
+    found = queries.labels_overview(dataset, method="majority")
+    assert (found["compared"], found["contradicted"]) == (1, int(side != -1))

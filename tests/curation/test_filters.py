@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.filters import REASONS, FilterSettings, decide, settings_from
+from curation.filters import REASONS, FilterSettings, decide, settings_from, side_of_people
 from curation.types import Twins, verdict_of
 from tests.curation.views import consensus, view, views, vote
 
@@ -143,3 +143,10 @@ def test_a_ruling_is_consistent_with_its_action(pair):
         assert verdict_of(ruling.strength) == pair.stored_verdict
     if ruling.action == "flip":
         assert {verdict_of(ruling.strength), pair.stored_verdict} == {"a", "b"}
+
+
+@pytest.mark.parametrize(("said", "side"), [("aab", "a"), (["b", "b", "a", "tie"], "b"), ("ab", None), ("", None)])
+def test_training_takes_the_side_that_decides_a_pair(said, side):
+    asked = view(votes=tuple(person(number, each) for number, each in enumerate(said)))
+    assert side_of_people(asked) == side
+    assert (decide(asked).reason == "people_label") == (side is not None)

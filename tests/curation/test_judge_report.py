@@ -5,7 +5,7 @@ import json
 import pytest
 from django.core.management import call_command
 
-from curation import agreement_report, consensus, judge_report, judgments, people
+from curation import agreement_report, consensus, judge_report, judgments, people, people_agreement
 from curation.models import Dataset, JudgeKind
 from tests.builders import make_pair
 from tests.curation.import_files import bring_in
@@ -155,3 +155,21 @@ def test_a_dataset_without_human_labels_says_so(dataset):
     report = agreement_report.report(dataset)
     assert (report["pairwise_cohen_kappa"], report["fleiss_kappa"], report["majority"]["none"]) == ([], None, 0)
     assert report["notes"]["fleiss_kappa"] == "there are no labels"
+
+
+def test_the_dataset_page_measures_the_last_answers_on_the_pairs_that_two_people_judged(
+    dataset, workspace, annotator, annotator_two
+):
+    told = [make_pair(dataset, number) for number in range(3)]
+    alice, bob = (judgments.human_judge(workspace, user) for user in (annotator, annotator_two))
+    for pair, first, second in ((told[0], 1, -2), (told[1], -1, -3)):
+        judgments.record(pair, alice, strength=first)
+        judgments.record(pair, bob, strength=second)
+    judgments.record(told[0], bob, strength=2, occasion=1)
+    judgments.record(told[2], alice, strength=3)
+    found = people_agreement.of_people(dataset)
+    assert (found.alpha, found.unanimous, found.n_pairs, found.n_people, found.cut) == (1.0, 1.0, 2, 2, False)
+    assert found.alpha == agreement_report.report(dataset)["krippendorff_alpha"]
+    other = people.get_or_create_dataset(workspace, "other")
+    judgments.record(make_pair(other), alice, strength=1)
+    assert people_agreement.of_people(other).words.startswith("No pair was judged by two")

@@ -331,6 +331,7 @@ def test_the_manifest_says_who_judged_without_naming_people(dataset, decided, an
     assert counts == {"GPT-4": (3, 3), f"person {person.pk}": (1, 1)}
     agreeing = {judge["name"]: (judge["agreeing"], judge["compared"]) for judge in manifest["judges"]}
     assert agreeing == {"GPT-4": (2, 3), f"person {person.pk}": (1, 1)}
+    assert manifest["guidelines"] == [{"version": "v2", "judgments": 1}]
     assert manifest["agreement"]["annotators"] == 1
     assert manifest["watermarks"]["judgment"] == Judgment.objects.latest("id").pk
     assert annotator.username not in json.dumps(manifest)
