@@ -166,6 +166,7 @@ def test_versions_of_a_judge_are_told_apart_and_the_older_one_is_named_so(reader
     for judge in (old, new, alone):
         Reward.objects.create(response=many[0].response_a, judge=judge, value=0.0)
         Reward.objects.create(response=many[0].response_b, judge=judge, value=1.0)
+        judgments.record(many[0], judge, strength=1)
     for address in (url("pair", dataset, many[0].pk), url("dataset", dataset)):
         page = reader.get(address).content.decode()
         assert [row.count("older") for row in re.findall(r'<tr class="is-older">.*?</tr>', page, re.S)] == [2]
