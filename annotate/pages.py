@@ -28,7 +28,8 @@ def guideline(request: HttpRequest, workspace: str, dataset: str) -> HttpRespons
     versions = Guideline.objects.filter(dataset=found).select_related("created_by").order_by("-version")
     shown = version_of(found, request.GET["version"]) if request.GET.get("version") else latest
     context = {"dataset": found, "form": form, "versions": versions, "shown": shown, "latest": latest}
-    return render(request, "annotate/guideline.html", context | {"seen": guidelines.seen(shown, request.user)})
+    context["seen"] = guidelines.seen(shown, request.user)
+    return render(request, "annotate/guideline.html", context, status=400 if request.method == "POST" else 200)
 
 
 def version_of(dataset: Dataset, asked: str) -> Guideline:
