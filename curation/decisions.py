@@ -98,8 +98,18 @@ def decide_one(
         return save(new_decision(Pair.objects.select_for_update().get(pk=pair.pk), ruling, user=user))
 
 
-def decide_by_hand(pair: Pair, *, user: User, choice: str, note: str = "") -> Decision:
-    """What the form on a pair's page asks for; `choice` is one of CHOICES. Raises Refused."""
+@transaction.atomic
+def decide_by_hand(pair: Pair, *, user: User, choice: str, note: str = "", seen: int | None = None) -> Decision:
+    """What the form on a pair's page asks for; `choice` is one of CHOICES. Raises Refused.
+
+    seen: id of the latest decision on the page (0: none). Where there is a newer one by now, as after a double click, nothing
+    is decided: an undo sent twice would take back two.
+    """
+    if seen is not None:
+        Pair.objects.select_for_update().get(pk=pair.pk)
+        last = latest_decisions([pair.pk]).get(pair.pk)
+        if seen != (last.pk if last else 0):
+            raise Refused("This pair was decided since the page was loaded. Look at the latest decision below first.")
     if choice == "undo":
         return undo(pair, user=user, note=note)
     if choice in ("drop", "to_human"):

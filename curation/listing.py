@@ -60,7 +60,7 @@ class PairFilters:
         return cls(
             pool=params.get("pool", "") if params.get("pool") in Pool.values else "",
             action=params.get("action", "") if params.get("action") in Action.values else "",
-            reason=params.get("reason", "")[:64],
+            reason=params.get("reason", "")[:64].replace("\x00", ""),
             q=params.get("q", "").strip()[:200].replace("\x00", ""),
             judge=whole(params.get("judge")),
             relation=relation if relation in RELATIONS else "",

@@ -46,10 +46,17 @@ def start_run(
 
 
 def start_recipe(
-    dataset: Dataset, recipe: recipes.Recipe | str, *, user: User | None = None, params: Mapping[str, Any] | None = None
+    dataset: Dataset,
+    recipe: recipes.Recipe | str,
+    *,
+    user: User | None = None,
+    params: Mapping[str, Any] | None = None,
+    seen: int | None = None,
 ) -> Recipe:
     """Freeze the recipe and plan its first step. `recipe`: one made by hand, or a name for recipes.build() with `params`.
 
+    seen: id of the dataset's latest recipe when the form was made (0: none); the same recipe that this person has started
+    since then is returned, so that a form sent twice starts one.
     Every step is checked now, so that a missing server is said before people spend time. Same errors as start_run().
     """
     if params and not isinstance(recipe, str):
@@ -58,6 +65,11 @@ def start_recipe(
     if not Pair.objects.filter(dataset=dataset).exists():
         raise CannotRun("This dataset has no pairs yet: import some first.")
     with transaction.atomic():
+        if seen is not None:
+            Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=dataset.pk)
+            later = Recipe.objects.filter(dataset=dataset, pk__gt=seen, created_by=user, cancelled_at=None)
+            if twin := later.filter(definition=recipes.to_json(made)).order_by("pk").first():
+                return twin
         row = Recipe.objects.create(
             dataset=dataset, name=made.name, definition=recipes.to_json(made), code_version=code.version(), created_by=user
         )

@@ -114,7 +114,11 @@ def pair_decide(request: HttpRequest, workspace: str, dataset: str, pair_id: int
     decided = get_object_or_404(Pair, dataset=found, pk=pair_id)
     try:
         after = decisions.decide_by_hand(
-            decided, user=request.user, choice=request.POST.get("choice", ""), note=request.POST.get("note", "")[:2000]
+            decided,
+            user=request.user,
+            choice=request.POST.get("choice", ""),
+            note=request.POST.get("note", "")[:2000].replace("\x00", ""),
+            seen=listing.whole(request.POST.get("seen"), most=2**63),
         )
         messages.success(request, f"Decided. The pair is now {after.get_pool_after_display().lower()}.")
     except decisions.Refused as refusal:

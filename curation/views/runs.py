@@ -52,7 +52,8 @@ def recipe_start(request: HttpRequest, workspace: str, dataset: str) -> HttpResp
     form = RecipeForm(given, dataset=found)
     if request.method == "POST" and form.is_valid():
         try:
-            started = engine.start_recipe(found, form.made, user=request.user)
+            seen = whole(request.POST.get("seen"), most=2**63)
+            started = engine.start_recipe(found, form.made, user=request.user, seen=seen)
         except (engine.CannotRun, recipes.BadRecipe) as problem:
             form.add_error(None, str(problem))
         else:
@@ -62,6 +63,7 @@ def recipe_start(request: HttpRequest, workspace: str, dataset: str) -> HttpResp
         "dataset": found,
         "form": form,
         "n_pairs": n_pairs,
+        "seen": found.recipes.order_by("-pk").values_list("pk", flat=True).first() or 0,
         "estimate": estimate_of(form, n_pairs),
         **recipe_choices(given),
     }

@@ -200,3 +200,30 @@ def test_a_choice_that_does_not_exist_changes_nothing(editor, dataset, many):
     response = editor.post(url("pair_decide", dataset, many[0].pk), {"choice": "explode"}, follow=True)
     assert "There is no choice" in response.content.decode()
     assert not many[0].decisions.exists()
+
+
+def test_a_decision_sent_twice_or_from_an_old_page_is_made_once(editor, dataset, many):
+    pair, address = many[0], url("pair_decide", dataset, many[0].pk)
+    for choice in ("drop", "b"):
+        seen = re.search(r'name="seen" value="(\d+)"', editor.get(url("pair", dataset, pair.pk)).content.decode())[1]
+        for _ in range(2):
+            page = editor.post(address, {"choice": choice, "seen": seen}, follow=True).content.decode()
+        assert "decided since the page was loaded" in page
+    assert pair.decisions.count() == 2
+    seen = pair.decisions.latest("id").pk
+    for _ in range(2):  # an undo sent twice must not take back the decision before it, too
+        editor.post(address, {"choice": "undo", "seen": seen})
+    pair.refresh_from_db()
+    assert (pair.decisions.count(), pair.pool) == (3, "discarded")
+
+
+@pytest.mark.parametrize("name", ["pool", "action", "reason", "q", "judge", "relation", "after", "before", "size"])
+@pytest.mark.parametrize("value", ["a\x00b", "9" * 30, "-1"])
+def test_no_query_breaks_the_list_or_a_pair(reader, dataset, many, name, value):
+    assert reader.get(url("pairs", dataset), {name: value}).status_code == 200
+    assert reader.get(url("pair", dataset, many[0].pk), {name: value}).status_code == 200
+
+
+def test_a_note_may_hold_anything(editor, dataset, many):
+    editor.post(url("pair_decide", dataset, many[0].pk), {"choice": "drop", "note": "a\x00b", "seen": "9" * 40})
+    assert many[0].decisions.get().detail == {"note": "ab"}

@@ -70,6 +70,16 @@ def test_starting_a_recipe_freezes_what_was_chosen(editor, filled, curator):
     assert polls(page)
 
 
+def test_a_recipe_form_sent_twice_starts_one_recipe(editor, filled):
+    seen = re.search(r'name="seen" value="(\d+)"', editor.get(url("recipe_start", filled)).content.decode())[1]
+    first, second = (editor.post(url("recipe_start", filled), form(seen=seen)) for _ in range(2))
+    assert first.url == second.url
+    assert filled.recipes.count() == 1
+    editor.post(url("recipe_start", filled), form(seen=filled.recipes.get().pk))
+    editor.post(url("recipe_start", filled), form(seen=seen, seed="7"))
+    assert filled.recipes.count() == 3
+
+
 @pytest.mark.parametrize(
     "change", [{"flip_from": "0.2"}, {"seed_share": "1.5"}, {"recipe": "none"}, {"judges": "gpt"}, {"seed": "-1"}]
 )
