@@ -81,7 +81,9 @@ def broker() -> Check:
     else:
         remedy = f"{UP}. The server's log is {settings.PATHS.logs / 'valkey.log'}."
     try:
-        with app.connection_for_write(connect_timeout=BROKER_SECONDS) as link:
+        # connect_timeout ends with the connection: one that is there and says nothing needs the second one.
+        options = {"socket_timeout": BROKER_SECONDS}
+        with app.connection_for_write(connect_timeout=BROKER_SECONDS, transport_options=options) as link:
             link.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
             link.default_channel.close()
     except Exception as error:  # every transport has errors of its own

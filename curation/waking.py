@@ -14,7 +14,8 @@ logger = logging.getLogger(__name__)
 MOST_MESSAGES = 8  # workers asked for at once; those that find nothing to do are back in milliseconds
 FORGOTTEN_AFTER = 5  # seconds without anybody at work after which a run is asked for again
 FORGOTTEN_AT_MOST = 60  # the same while the queue's workers are busy with other runs: messages must not pile up
-ONE_TRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}  # kombu's default takes seven seconds
+# kombu's default takes seven seconds, and waits for ever for a broker that takes connections and says nothing.
+ONE_TRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0, "socket_timeout": 3}
 
 # Open runs of these queues that have something to claim and nobody at work, and that were not asked for lately. A queue none
 # of whose runs is worked on has idle workers, so a run that waits there has lost its message.

@@ -1,8 +1,10 @@
 """doctor, the status page and the banner tell the same story, to those who can act on it."""
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from config import health, waiting
+from curation import waking
 from curation.models import Chunk, ChunkState, Import, Run, WorkerBeat
 
 pytestmark = pytest.mark.django_db
@@ -120,6 +123,19 @@ def test_a_broker_that_is_gone_is_reported_with_a_remedy_and_the_site_stays_up(c
     answer = client.get("/healthz", headers={"host": "10.0.0.7"})
     assert answer.status_code == 200
     assert answer.json() == {"database": True, "broker": False}
+
+
+def test_a_broker_that_says_nothing_holds_up_neither_the_health_check_nor_a_page(client, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, answers nothing, as a frozen server does
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        monkeypatch.setattr(health.app.conf, "broker_url", address)
+        monkeypatch.setattr(health.app.conf, "broker_write_url", address, raising=False)
+        monkeypatch.setattr(health, "BROKER_SECONDS", 0.3)
+        monkeypatch.setitem(waking.ONE_TRY, "socket_timeout", 0.3)
+        started = time.monotonic()
+        assert client.get("/healthz").json() == {"database": True, "broker": False}
+        waking.send("curation.tasks.drain_run", 1, "cpu", 2)
+        assert time.monotonic() - started < 5
 
 
 def test_each_check_names_its_remedy(settings, monkeypatch):
