@@ -252,13 +252,15 @@ def stored_answer(answer: Answer, left: str, dataset: Dataset) -> dict[str, Any]
 def edit(judgment: Judgment, user: User, answer: Answer, client_id: uuid.UUID | None = None) -> Outcome:
     """Change one's mind: a new judgment that supersedes the latest of the given one's successors, shown the same way round.
 
-    Raises NotYours for another person's judgment and for one that was taken back.
+    Raises NotYours for another person's judgment or client_id, and for a judgment that was taken back.
     """
     one_at_a_time(user)
     judge = Judge.objects.select_related("workspace").get(pk=judgment.judge_id)
     if judge.user_id != user.pk:
         raise NotYours("This answer is somebody else's.")
-    sent = Judgment.objects.filter(client_id=client_id, judge=judge).first() if client_id else None
+    sent = Judgment.objects.filter(client_id=client_id).first() if client_id else None
+    if sent is not None and sent.judge_id != judge.pk:
+        raise NotYours("This answer was sent by somebody else.")
     if sent is not None:
         return Outcome(sent, "repeated")
     latest = latest_of(judgment)

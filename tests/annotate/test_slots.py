@@ -303,6 +303,15 @@ def test_a_later_batch_may_ask_the_same_person_again_as_another_occasion(dataset
     assert in_force(dataset, annotator).count() == 2
 
 
+def test_a_change_sent_under_another_persons_id_is_refused_and_changes_nothing(dataset, annotator, annotator_two):
+    batch_of(dataset, 2)
+    theirs = slots.submit(slots.claim(dataset, annotator_two), annotator_two, LEFT, uuid.uuid4()).judgment
+    mine = slots.submit(slots.claim(dataset, annotator), annotator, LEFT).judgment
+    with pytest.raises(slots.NotYours):
+        slots.edit(mine, annotator, RIGHT, theirs.client_id)
+    assert Judgment.objects.count() == 2
+
+
 def test_a_changed_answer_supersedes_the_old_and_fills_its_slot(dataset, annotator, annotator_two):
     batch_of(dataset, 1)
     slot = slots.claim(dataset, annotator)
