@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from curation import chunks
 from curation.access import CURATORS
-from curation.models import Chunk, ChunkState, Import, Run, User, WorkerBeat, Workspace
+from curation.models import Chunk, Import, Run, User, WorkerBeat, Workspace
+from curation.progress import IMPATIENCE
 
-PATIENCE = timedelta(seconds=10)
 BEAT_LASTS = timedelta(seconds=15)
 SHOWN = 5
 START = {
@@ -42,18 +43,16 @@ class Waiting:
 def waiting_runs() -> QuerySet[Run]:
     """Open runs with a chunk to claim, which nobody works on and nobody did within the last 10 s."""
     now = timezone.now()
-    chunks = Chunk.objects.filter(run=OuterRef("pk"))
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    claimable = chunks.filter(free, state__in=[ChunkState.PENDING, ChunkState.LEASED])
-    held = chunks.filter(state=ChunkState.LEASED, lease_until__gte=now)
-    recent = chunks.filter(started_at__gt=now - PATIENCE)
-    open_runs = Run.objects.filter(finished_at__isnull=True, cancelled_at__isnull=True, created_at__lt=now - PATIENCE)
-    return open_runs.filter(Exists(claimable)).exclude(Exists(held)).exclude(Exists(recent))
+    of_run = Chunk.objects.filter(run=OuterRef("pk"))
+    recent = of_run.filter(started_at__gt=now - IMPATIENCE)
+    open_runs = Run.objects.filter(finished_at__isnull=True, cancelled_at__isnull=True, created_at__lt=now - IMPATIENCE)
+    idle = open_runs.filter(Exists(of_run.filter(chunks.claimable(now)))).exclude(Exists(of_run.filter(chunks.held(now))))
+    return idle.exclude(Exists(recent))
 
 
 def waiting_imports() -> QuerySet[Import]:
     """Imports that were never begun, or whose worker is gone."""
-    late = timezone.now() - PATIENCE
+    late = timezone.now() - IMPATIENCE
     fresh = Q(state=Import.State.WAITING, lease_until__isnull=True)
     dropped = Q(state__in=[Import.State.WAITING, Import.State.RUNNING], lease_until__lt=late)
     return Import.objects.filter(fresh | dropped, created_at__lt=late)

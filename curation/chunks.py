@@ -8,11 +8,13 @@ import os
 import socket
 import threading
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Q
 
 from curation.models import Chunk, ChunkState, Run
 
@@ -52,6 +54,17 @@ UPDATE curation_chunk SET state = %s, error = %s, claim = NULL, finished_at = CA
     lease_until = CASE WHEN %s = 'pending' THEN clock_timestamp() + make_interval(secs => %s) END
 WHERE id = %s AND claim = %s AND state = 'leased'
 """
+
+
+def claimable(now: datetime) -> Q:
+    """Chunks that CLAIM would hand out: those that wait, and those whose worker let its lease run out."""
+    expired = Q(lease_until__lt=now)
+    return Q(state=ChunkState.PENDING) & (Q(lease_until=None) | expired) | Q(state=ChunkState.LEASED) & expired
+
+
+def held(now: datetime) -> Q:
+    """Chunks that a worker computes now."""
+    return Q(state=ChunkState.LEASED, lease_until__gte=now)
 
 
 class ClaimLost(Exception):

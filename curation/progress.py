@@ -8,7 +8,7 @@ from django.db.models import Count, F, IntegerField, Max, Min, OuterRef, Q, Quer
 from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 
-from curation import judgments
+from curation import chunks, judgments
 from curation.models import Chunk, ChunkState, Judgment, ReviewItem, Run
 
 IMPATIENCE = timedelta(seconds=10)  # after that a run which nobody took says so
@@ -27,6 +27,7 @@ class Progress:
     n_missing: int
     seconds_left: float | None
     waiting_for_worker: bool
+    pairs_per_second: float | None = None  # while chunks were being done; None before the first is, and for a review
 
     @property
     def share(self) -> float:
@@ -52,6 +53,7 @@ def progress(run: Run) -> Progress:
         state=state, n_pairs=n_pairs, n_done=n_done, n_failed=counted["failed"], n_missing=counted["missing"],
         seconds_left=seconds_left(counted, now) if state == "running" else None,
         waiting_for_worker=idle and now - asked > IMPATIENCE,
+        pairs_per_second=pairs_per_second(counted) if run.step != "review" else None,
     )  # fmt: skip
 
 
@@ -60,10 +62,7 @@ STARTED = Q(attempts__gt=0) | Q(state=ChunkState.DONE)  # a chunk that somebody 
 
 def tally(run: Run, now: datetime) -> dict[str, Any]:
     """Chunks and pairs by state, and the times that tell the speed."""
-    done, held = Q(state=ChunkState.DONE), Q(state=ChunkState.LEASED, lease_until__gte=now)
-    free = Q(state=ChunkState.PENDING) & (Q(lease_until=None) | Q(lease_until__lt=now)) | Q(
-        state=ChunkState.LEASED, lease_until__lt=now
-    )
+    done = Q(state=ChunkState.DONE)
     return Chunk.objects.filter(run=run).aggregate(
         chunks=Count("id"),
         pairs=Coalesce(Sum("n_pairs"), 0),
@@ -73,8 +72,8 @@ def tally(run: Run, now: datetime) -> dict[str, Any]:
         chunks_done=Count("id", filter=done),
         chunks_failed=Count("id", filter=Q(state=ChunkState.FAILED)),
         reviewing=Count("id", filter=Q(state=ChunkState.WAITING)),
-        leased=Count("id", filter=held),
-        claimable=Count("id", filter=free),
+        leased=Count("id", filter=chunks.held(now)),
+        claimable=Count("id", filter=chunks.claimable(now)),
         started=Count("id", filter=STARTED),
         first_started=Min("started_at", filter=done),
         last_finished=Max("finished_at", filter=done),
@@ -92,13 +91,22 @@ def state_of(run: Run, *, started: bool, reviewing: bool, broken: bool) -> str:
     return "running" if started else "waiting"
 
 
+def seconds_spent(counted: dict[str, Any]) -> float:
+    """From the start of the first done chunk to the end of the last."""
+    return (counted["last_finished"] - counted["first_started"]).total_seconds() if counted["first_started"] else 0.0
+
+
+def pairs_per_second(counted: dict[str, Any]) -> float | None:
+    spent = seconds_spent(counted)
+    return counted["done"] / spent if spent > 0 else None
+
+
 def seconds_left(counted: dict[str, Any], now: datetime) -> float | None:
     """From the speed so far; None before the first chunk is done."""
     if not counted["done"]:
         return None
-    spent = (counted["last_finished"] - counted["first_started"]).total_seconds()
     left = counted["pairs"] - counted["done"] - counted["failed"]
-    return max(0.0, left * spent / counted["done"])
+    return max(0.0, left * seconds_spent(counted) / counted["done"])
 
 
 def answers(run: Run) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.text import slugify
 
 from config.demo import people as simulated
 from config.demo import report
@@ -136,8 +137,6 @@ def own_job(source: Path, say: Say) -> dict[str, Any]:
 
 
 def slug_of(source: Path) -> str:
-    from django.utils.text import slugify
-
     return slugify(source.name.split(".")[0])[:60] or "own-pairs"
 
 

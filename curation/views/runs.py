@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, Max, Min, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
@@ -141,19 +140,10 @@ def chunk_facts(run: Run) -> dict[str, Any]:
     return {
         "errors": troubled[:MOST_ERRORS],
         "n_errors": troubled.count(),
-        "speed": pairs_per_second(run),
         "workers": list(
             run.chunks.filter(state=ChunkState.LEASED).order_by("worker").values_list("worker", flat=True).distinct()
         ),
     }
-
-
-def pairs_per_second(run: Run) -> float | None:
-    """Over the time in which chunks were being done; None before the first is, and for a review."""
-    done = run.chunks.filter(state=ChunkState.DONE)
-    found = done.aggregate(pairs=Sum("n_pairs"), n=Count("id"), first=Min("started_at"), last=Max("finished_at"))
-    seconds = (found["last"] - found["first"]).total_seconds() if found["first"] and found["last"] else 0
-    return found["pairs"] / seconds if seconds > 0 and run.step != "review" else None
 
 
 @require_POST
