@@ -4,10 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from curation.models import JudgeKind
+from curation.types import MODEL_KINDS
 
-# People and imported labels have no order of versions.
-VERSIONED = (JudgeKind.REWARD_MODEL, JudgeKind.LLM_JUDGE, JudgeKind.LIKELIHOOD, JudgeKind.RULE)
 SHOWN_CHARS = 7
 
 
@@ -23,7 +21,7 @@ def among(judges: Iterable[tuple[int, str, str, str, str]]) -> dict[int, Version
     """By judge id, of those that share kind, name and method with another one. judges: (id, kind, name, method, version)."""
     alike: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
     for key, kind, name, method, version in judges:
-        if kind in VERSIONED:
+        if kind in MODEL_KINDS:  # people and imported labels have no order of versions
             alike[kind, name, method][key] = version
     return {
         key: Version(version[:SHOWN_CHARS], key < max(versions))

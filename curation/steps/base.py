@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from curation import recipes
-from curation.models import Dataset, Judge, Pair, Recipe, Run
+from curation.models import Dataset, Judge, Judgment, Pair, Recipe, Run
 from curation.rendering import content_text
 from models_runtime.texts import conversation_text
 from models_runtime.types import Conversation, Host, Message
@@ -72,6 +72,16 @@ class Step:
     code: tuple[str, ...]
     inputs: Callable[[Dataset, Any], dict[str, Any]] = nothing_known
     whole: bool = False
+
+
+def newest(rows: QuerySet[Model]) -> int:
+    """The highest id among these rows of an append-only table; 0 where there is none."""
+    return rows.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def where_the_ledger_stands(dataset: Dataset, params: recipes.Step) -> dict[str, int]:
+    """For steps whose values depend on all judgments given so far."""
+    return {"judgment": newest(Judgment.objects.filter(dataset=dataset))}
 
 
 def on_cpu(params: recipes.Step) -> Queue:

@@ -1,18 +1,13 @@
 """Step "consensus": what all judgments of a pair say together. Rebuilding gives the same rows again, so it may be repeated."""
 
 from curation import consensus, recipes
-from curation.models import Dataset, Judgment, Recipe
-from curation.steps.base import CannotRun, Step, Stored, Work, on_cpu
+from curation.models import Dataset, Recipe
+from curation.steps.base import CannotRun, Step, Stored, Work, on_cpu, where_the_ledger_stands
 
 
 def prepare(dataset: Dataset, params: recipes.Consensus, recipe: Recipe | None) -> None:
     if params.method not in consensus.METHODS:
         raise CannotRun(f"There is no consensus method {params.method!r}; there are: {', '.join(consensus.METHODS)}.")
-
-
-def where_the_ledger_stands(dataset: Dataset, params: recipes.Consensus) -> dict[str, int]:
-    newest = Judgment.objects.filter(dataset=dataset).order_by("-id").values_list("id", flat=True).first()
-    return {"judgment": newest or 0}
 
 
 def compute(work: Work) -> int:

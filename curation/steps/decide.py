@@ -1,9 +1,9 @@
 """Step "decide": the rules of curation/filters.py on every pair. A pair whose standing does not change gets no new decision."""
 
 from curation import decisions, filters, recipes
-from curation.models import Dataset, Judgment, Recipe
+from curation.models import Dataset, Recipe
 from curation.pair_views import load_views
-from curation.steps.base import CannotRun, Step, Stored, Work, on_cpu
+from curation.steps.base import CannotRun, Step, Stored, Work, on_cpu, where_the_ledger_stands
 from curation.types import Ruling
 
 NEEDS = frozenset({"votes", "rewards", "consensus", "twins"})
@@ -14,11 +14,6 @@ def prepare(dataset: Dataset, params: recipes.Decide, recipe: Recipe | None) -> 
         filters.settings_from(params.settings)
     except ValueError as error:
         raise CannotRun(str(error)) from None
-
-
-def where_the_ledger_stands(dataset: Dataset, params: recipes.Decide) -> dict[str, int]:
-    newest = Judgment.objects.filter(dataset=dataset).order_by("-id").values_list("id", flat=True).first()
-    return {"judgment": newest or 0}
 
 
 def compute(work: Work) -> list[tuple[int, Ruling]]:

@@ -9,7 +9,7 @@ from curation.bulk import insert_new
 from curation.models import Dataset, Judgment, Pair, Recipe, Run, SignalValue
 from curation.pair_views import load_views
 from curation.quality import SIGNALS
-from curation.steps.base import CannotRun, Step, Stored, Work, on_cpu
+from curation.steps.base import CannotRun, Step, Stored, Work, newest, on_cpu
 from curation.types import PairView
 
 Values = dict[str, list[float | None]]
@@ -25,7 +25,7 @@ def prepare(dataset: Dataset, params: recipes.Signals, recipe: Recipe | None) ->
         raise CannotRun(f"There is no signal {', '.join(unknown)}; there are: {', '.join(SIGNALS)}.")
 
 
-def where_the_ledger_stands(dataset: Dataset, params: recipes.Signals) -> dict[str, Any]:
+def what_the_signals_see(dataset: Dataset, params: recipes.Signals) -> dict[str, Any]:
     """Newest row of everything that the chosen signals look at beyond the pair itself."""
     needs = {need for name in names(params) for need in SIGNALS[name].needs}
     found: dict[str, Any] = {"versions": {name: SIGNALS[name].version for name in names(params)}}
@@ -36,10 +36,6 @@ def where_the_ledger_stands(dataset: Dataset, params: recipes.Signals) -> dict[s
     if needs & {"rewards", "consensus"}:
         found["run"] = newest(Run.objects.filter(dataset=dataset, step__in=["reward", "consensus"]))
     return found
-
-
-def newest(rows: Any) -> int:
-    return rows.order_by("-id").values_list("id", flat=True).first() or 0
 
 
 def compute(work: Work) -> tuple[list[int], Values]:
@@ -63,4 +59,4 @@ def store(work: Work, computed: tuple[list[int], Values]) -> Stored:
     return Stored(n_values=insert_new(rows))
 
 
-STEP = Step(prepare, compute, store, on_cpu, ("curation.steps.signals", "curation.quality"), inputs=where_the_ledger_stands)
+STEP = Step(prepare, compute, store, on_cpu, ("curation.steps.signals", "curation.quality"), inputs=what_the_signals_see)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from curation import judgments, recipes
 from curation.filters import people_votes, side_of_people
-from curation.models import Dataset, Judge, JudgeKind, Judgment, Pair, Recipe
+from curation.models import Dataset, Judge, JudgeKind, Pair, Recipe
 from curation.pair_views import load_views
 from curation.steps import heads
-from curation.steps.base import CannotRun, Step, Stored, Work, on_gpu
+from curation.steps.base import CannotRun, Step, Stored, Work, on_gpu, where_the_ledger_stands
 from curation.steps.checks import need_capability
 from curation.steps.embed import known_vectors
 from curation.types import PairView
@@ -63,11 +63,6 @@ def prepare(dataset: Dataset, params: recipes.TrainHead, recipe: Recipe | None) 
         raise CannotRun(f"labels is one of {', '.join(SOURCES)}, not {params.labels!r}.")
     if params.folds < 2:
         raise CannotRun("folds is at least 2: no pair may be judged by a head that was trained on it.")
-
-
-def where_the_ledger_stands(dataset: Dataset, params: recipes.TrainHead) -> dict[str, int]:
-    newest = Judgment.objects.filter(dataset=dataset).order_by("-id").values_list("id", flat=True).first()
-    return {"judgment": newest or 0}
 
 
 def compute(work: Work) -> Trained:
